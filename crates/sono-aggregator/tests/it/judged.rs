@@ -2,11 +2,12 @@
 
 use serde_json::{Value, json};
 use sono_manifest::DriverKind;
+use sono_testkit::forbidden;
 use sono_types::constants;
 
 use crate::{
     backend::plugin,
-    nodes::{LIMIT, daemon_set, ended, error_of, node, pod, settle, upload},
+    nodes::{LIMIT, daemon_set, ended, error_of, node, pod, record_of, settle, upload},
     taken_up::{NAMESPACE, aggregator_of, aggregator_with, api, config},
 };
 
@@ -72,6 +73,9 @@ async fn failed_job_container_fails_the_plugin_ten_seconds_after_the_worker_exit
     pod["status"] = json!({"phase": "Failed",
         "containerStatuses": [terminated("c", 3, 9), terminated(constants::WORKER_CONTAINER, 0, 7)]});
     api.put(pod);
+    let token = format!("ghp_{}", "a1B2".repeat(9));
+    let lines: Vec<String> = (1..=11).map(|number| format!("line {number}")).collect();
+    api.put_log(NAMESPACE, name, "c", &format!("{}\nuse {token}\n", lines.join("\n")));
     let begun = std::time::Instant::now();
     let (_, bundle) = ended(run).await;
     let took = begun.elapsed();
@@ -84,4 +88,41 @@ async fn failed_job_container_fails_the_plugin_ten_seconds_after_the_worker_exit
             "container c of pod {name} on node n1 ended with exit code 3 and no result arrived; see its log"
         ))
     );
+    // The last ten lines of its log, without secrets.
+    let expected: Vec<String> = (3..=11).map(|number| format!("line {number}")).collect();
+    let expected = format!("{}\nuse [redacted]", expected.join("\n"));
+    assert_eq!(record["log"], json!(expected));
+}
+
+/// The log is that of the container before its restart. A failure whose log cannot be read has none.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn failure_has_the_end_of_the_log_before_the_restart() {
+    let (api, folder) = (api(), tempfile::tempdir().unwrap());
+    let names = ["n1", "n2", "n3"];
+    names.iter().for_each(|name| node(&api, name));
+    let run = aggregator_of(plugin("p", DriverKind::DaemonSet), &api, folder.path()).await;
+    let set = daemon_set(&api).await;
+    api.put_previous_log(NAMESPACE, "p-n1", "plugin", "no disk\n\u{1b}[2Jend\n");
+    api.put_log(NAMESPACE, "p-n1", "plugin", "starting again\n");
+    api.put_previous_log(NAMESPACE, "p-n2", "plugin", "");
+    api.fail(
+        "GET",
+        &format!("/api/v1/namespaces/{NAMESPACE}/pods/p-n3/log"),
+        forbidden("sonobuoy", "get", "pods/log", Some(NAMESPACE)),
+    );
+    for name in names {
+        pod(&api, &set, name);
+        let mut failing = api.get("pods", Some(NAMESPACE), &format!("p-{name}")).unwrap();
+        failing["status"] = json!({"phase": "Running", "containerStatuses": [{"name": "plugin", "image": "i", "imageID": "",
+            "ready": false, "restartCount": 9, "state": {"running": {}}, "lastState": {"terminated": {"exitCode": 3}}}]});
+        api.put(failing);
+    }
+    settle(&api, 3);
+    let (_, bundle) = ended(run).await;
+    let logs = names.map(|name| record_of(&bundle, name)["log"].clone());
+    assert_eq!(logs, [json!("no disk\n\u{1b}[2Jend"), Value::Null, Value::Null]);
+    // Each failure still has its reason.
+    for name in names {
+        assert!(error_of(&bundle, name).contains("was restarted 9 times"), "{name}");
+    }
 }

@@ -93,7 +93,7 @@ pub(crate) async fn ended(aggregator: Aggregator) -> (FinishedRun, Bundle) {
     (finished, bundle)
 }
 
-fn record_of(bundle: &Bundle, node: &str) -> Value {
+pub(crate) fn record_of(bundle: &Bundle, node: &str) -> Value {
     let file = bundle.read(&format!("plugins/p/errors/{node}/error.json")).unwrap();
     serde_json::from_slice(&file.unwrap()).unwrap()
 }
