@@ -22,6 +22,8 @@ pub enum Kind {
     Service,
     /// Service accounts.
     ServiceAccount,
+    /// Resource quotas.
+    ResourceQuota,
     /// Events of the core group.
     Event,
     /// Claims to persistent volumes.
@@ -46,7 +48,7 @@ const RBAC: &str = "rbac.authorization.k8s.io";
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Namespace,
         Self::Node,
         Self::Pod,
@@ -54,6 +56,7 @@ impl Kind {
         Self::Secret,
         Self::Service,
         Self::ServiceAccount,
+        Self::ResourceQuota,
         Self::Event,
         Self::PersistentVolumeClaim,
         Self::DaemonSet,
@@ -75,6 +78,7 @@ impl Kind {
             Self::Secret => ("Secret", "", "secrets", true),
             Self::Service => ("Service", "", "services", true),
             Self::ServiceAccount => ("ServiceAccount", "", "serviceaccounts", true),
+            Self::ResourceQuota => ("ResourceQuota", "", "resourcequotas", true),
             Self::Event => ("Event", "", "events", true),
             Self::PersistentVolumeClaim => ("PersistentVolumeClaim", "", "persistentvolumeclaims", true),
             Self::Deployment => ("Deployment", "apps", "deployments", true),

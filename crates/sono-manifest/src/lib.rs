@@ -45,8 +45,10 @@ pub use load::{check_set, load};
 pub use parallel::{InvalidParallel, Parallel, ParallelError, ParallelNotice, parallelize};
 pub use permissions::{Permission, Scope, permissions};
 pub use person::{network_policies, person_permissions, person_role};
-pub use plugin_objects::{Owner, PluginLaunch, daemon_set, object_name, pod, run_secret, secret, secret_name};
-pub use pod_security::restricted_violations;
+pub use plugin_objects::{
+    Owner, PluginLaunch, daemon_set, expected_pod_spec, object_name, pod, run_secret, secret, secret_name,
+};
+pub use pod_security::pod_security_misfit;
 pub use pod_spec::{default_pod_spec, uses_host_network};
 pub use problem::{Problem, Severity};
 pub use results_volume::{ResultsVolume, aggregator_spec_mut};

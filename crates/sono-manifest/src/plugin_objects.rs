@@ -205,6 +205,28 @@ fn owners(owner: &Owner) -> Value {
     json!([{ "apiVersion": "v1", "kind": "ConfigMap", "name": owner.name, "uid": owner.uid }])
 }
 
+/// The podSpec of the pods of a plugin, before addresses and certificates of its run are known.
+pub fn expected_pod_spec(config: &Config, definition: &Definition) -> Value {
+    let session = SessionId::from_random([0; 8]);
+    let owner = Owner {
+        name: String::new(),
+        uid: String::new(),
+    };
+    complete_pod_spec(&PluginLaunch {
+        definition,
+        config,
+        session: &session,
+        namespace: &config.namespace,
+        owner: &owner,
+        aggregator_url: "",
+        fallback_url: None,
+        ca_cert: "",
+        client_cert: "",
+        client_key: "",
+        deadline: None,
+    })
+}
+
 fn complete_pod_spec(launch: &PluginLaunch<'_>) -> Value {
     let (definition, config) = (launch.definition, launch.config);
     let mut spec = definition

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use sono_kube::{Kind, KubeError};
-use sono_manifest::{Definition, PluginLaunch};
+use sono_manifest::{Definition, PluginLaunch, pod_security_misfit};
 use sono_run::Failure;
 use sono_types::{SessionId, constants, error_chain};
 
@@ -63,15 +63,13 @@ impl PluginObjects {
             return Ok(());
         }
         let spec = object.pointer("/spec/template/spec").or_else(|| object.get("spec"));
-        let found = spec.map(sono_manifest::restricted_violations).unwrap_or_default();
-        if found.is_empty() {
-            return Ok(());
+        let misfit = |spec| pod_security_misfit(&config.namespace_psa_enforce_level, &self.definition.name, spec);
+        match spec.and_then(misfit) {
+            None => Ok(()),
+            Some(misfit) => Err(Failure::new(format!(
+                "{misfit}; change its definition, or run with --namespace-psa-enforce-level privileged"
+            ))),
         }
-        Err(Failure::new(format!(
-            "the namespace enforces the pod security level restricted, and plugin {} does not fit: {}; change its definition, or run with --namespace-psa-enforce-level privileged",
-            self.definition.name,
-            found.join("; ")
-        )))
     }
 
     /// Names contain the plugin's session ID, so an existing object was created by an earlier process of this run, or by an

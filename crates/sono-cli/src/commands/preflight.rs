@@ -1,16 +1,30 @@
 //! Checks before a run is created (cli §7.2). They run concurrently; failures are reported in a fixed order.
 
+mod limits;
+
 use futures::future::join_all;
 use serde_json::Value;
 use sono_kube::{Cluster, Kind, KubeError};
 use sono_types::constants;
 
+pub(super) use self::limits::check_limits;
 use super::create;
 use crate::{aggregator::text, args, error::CliError, output::Printer, settings::numbers};
 
 /// Oldest supported Kubernetes version.
 const MIN_VERSION: (u64, u64, u64) = (1, 17, 0);
-const CHECK_NAMES: [&str; 3] = ["dnscheck", "versioncheck", "existingnamespace"];
+/// Checks of Sonobuoy, then checks of an existing namespace.
+const CHECK_NAMES: [&str; 6] = [
+    "dnscheck",
+    "versioncheck",
+    "existingnamespace",
+    SECURITY,
+    QUOTA,
+    ACCOUNT,
+];
+const SECURITY: &str = "podsecurity";
+const QUOTA: &str = "quota";
+const ACCOUNT: &str = "serviceaccount";
 
 /// Enabled checks and their settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +33,9 @@ pub(super) struct Checks {
     version: bool,
     /// Whether an existing namespace is an error.
     pub(super) namespace: bool,
+    security: bool,
+    quota: bool,
+    accounts: bool,
     dns_namespace: String,
     dns_labels: Vec<String>,
 }
@@ -36,6 +53,9 @@ impl Checks {
             dns: is_enabled("dnscheck"),
             version: is_enabled("versioncheck"),
             namespace: is_enabled("existingnamespace"),
+            security: is_enabled(SECURITY),
+            quota: is_enabled(QUOTA),
+            accounts: is_enabled(ACCOUNT),
             dns_namespace,
             dns_labels: dns_pod_labels.into_iter().filter(|label| !label.is_empty()).collect(),
         })
@@ -220,7 +240,7 @@ mod tests {
 
     #[test]
     fn checks_are_skipped_by_name() {
-        let all = "dnscheck versioncheck existingnamespace";
+        let all = "dnscheck versioncheck existingnamespace podsecurity quota serviceaccount";
         assert_eq!(names(&[]), Ok(String::new()));
         assert_eq!(names(&["true"]), Ok(all.to_owned()));
         assert_eq!(names(&["dnscheck", "*"]), Ok(all.to_owned()));
@@ -232,7 +252,7 @@ mod tests {
         assert_eq!(
             names(&["typo"]),
             Err(
-                "error: unknown preflight check `typo`\n  hint:  expected one of dnscheck, versioncheck, existingnamespace; \
+                "error: unknown preflight check `typo`\n  hint:  expected one of dnscheck, versioncheck, existingnamespace, podsecurity, quota, serviceaccount; \
                  --skip-preflight without a value skips all of them\n"
                     .to_owned()
             )

@@ -260,7 +260,12 @@ async fn from_plan(
     if plan.config.uuid.is_empty() {
         plan.config.uuid = uuid::Uuid::new_v4().to_string();
     }
-    let objects = plan.objects(definitions, &version, rbac, printer)?;
+    let definitions = plan.prepared(definitions, &version, printer)?;
+    let objects = plan.rendered(&definitions, rbac)?;
+    if !(plan.creates_namespace() && checks.namespace) {
+        let pods = plan.plugin_pods(&definitions);
+        preflight::check_limits(&cluster, checks, &namespace, &pods, &objects, printer).await?;
+    }
     let run = Run {
         objects,
         namespace,

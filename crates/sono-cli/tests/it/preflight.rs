@@ -21,7 +21,7 @@ fn all_problems_are_reported_together_and_in_order() {
          no DNS pods found in namespace `kube-system` with the labels k8s-app=kube-dns or k8s-app=coredns\n  \
          minimum supported Kubernetes version is 1.17.0, but the server version is v1.16.3\n  \
          namespace `default` already exists\n  \
-         hint:  to skip one: --skip-preflight=CHECK, one of dnscheck, versioncheck, existingnamespace\n",
+         hint:  to skip one: --skip-preflight=CHECK, one of dnscheck, versioncheck, existingnamespace, podsecurity, quota, serviceaccount\n",
     );
     for _ in 0..3 {
         assert_eq!(with_cluster(&api, &["run", "-n", "default"]), expected);
@@ -59,7 +59,7 @@ fn an_unknown_check_is_rejected_first() {
         sono(directory.path(), &["run", "--skip-preflight=dns"]),
         failure(
             "error: unknown preflight check `dns`\n  \
-             hint:  expected one of dnscheck, versioncheck, existingnamespace; --skip-preflight without a value skips all of them\n"
+             hint:  expected one of dnscheck, versioncheck, existingnamespace, podsecurity, quota, serviceaccount; --skip-preflight without a value skips all of them\n"
         )
     );
 }
@@ -169,4 +169,117 @@ fn roles_cannot_be_detected_without_a_cluster() {
             "  hint:  use --rbac Enable or --rbac Disable"
         )
     );
+}
+
+const CHECKED: [&str; 4] = ["run", "-n", "lim", "--skip-preflight=existingnamespace"];
+
+/// A cluster with the namespace `lim` and objects in it.
+fn limited(labels: &serde_json::Value, objects: &[serde_json::Value]) -> FakeApi {
+    let api = healthy();
+    api.put(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "lim", "labels": labels}}));
+    objects.iter().for_each(|object| api.put(object.clone()));
+    api
+}
+
+/// The aggregator has the same message for a namespace that the run creates.
+#[test]
+fn existing_restricted_namespace_is_checked_before_the_run() {
+    let api = limited(&json!({"pod-security.kubernetes.io/enforce": "restricted"}), &[]);
+    let run = |flags: &[&str]| with_cluster(&api, &[&CHECKED[..], &["-p", "systemd-logs"], flags].concat());
+    let refused = run(&[]);
+    let lines: Vec<&str> = refused.stderr.lines().collect();
+    assert_eq!((refused.code, lines.len()), (1, 2), "{}", refused.stderr);
+    assert!(
+        lines[0].starts_with(
+            "error: the namespace enforces the pod security level restricted, and plugin systemd-logs does not fit: "
+        ) && lines[0].contains("volume root must not be of kind hostPath"),
+        "{lines:?}"
+    );
+    assert_eq!(
+        lines[1],
+        "  hint:  change the plugin's definition, or the level: kubectl label namespace lim \
+         pod-security.kubernetes.io/enforce=privileged --overwrite; to skip this check: --skip-preflight=podsecurity"
+    );
+    assert_eq!(api.all("configmaps"), Vec::<serde_json::Value>::new());
+    let own = [
+        "run",
+        "-n",
+        "lim",
+        "--aggregator-permissions",
+        "namespaceAdmin",
+        "-p",
+        "systemd-logs",
+    ];
+    assert_eq!(with_cluster(&api, &own), refused);
+    assert_eq!(with_cluster(&api, &[&own[..], &["--dry-run"]].concat()), refused);
+    assert_eq!(run(&["--skip-preflight=existingnamespace,podsecurity"]).code, 0);
+    let other = limited(&json!({"pod-security.kubernetes.io/warn": "restricted"}), &[]);
+    assert_eq!(
+        with_cluster(&other, &[&CHECKED[..], &["-p", "systemd-logs"]].concat()).code,
+        0
+    );
+}
+
+#[test]
+fn quota_that_is_too_small_is_reported_before_the_run() {
+    let quota = |hard: &str, used: &str| {
+        json!({"apiVersion": "v1", "kind": "ResourceQuota",
+        "metadata": {"name": "few", "namespace": "lim"}, "status": {"hard": {"pods": hard}, "used": {"pods": used}}})
+    };
+    let run = |quota| {
+        with_cluster(
+            &limited(&json!({}), &[quota]),
+            &[&CHECKED[..], &["-p", "host-check"]].concat(),
+        )
+    };
+    let needs = "in namespace `lim`; the run needs at least 2: one of the aggregator and one of each plugin";
+    let hint = "raise it: kubectl -n lim edit resourcequota few; to skip this check: --skip-preflight=quota";
+    for (hard, allows) in [("0", "0 pods"), ("1", "1 pod")] {
+        let error = format!("error: quota `few` allows {allows} {needs}\n  hint:  {hint}\n");
+        assert_eq!(run(quota(hard, "0")), failure(&error));
+    }
+    let in_use = run(quota("10", "9"));
+    let warning = format!("warning: quota `few` has 1 pod left {needs}");
+    assert_eq!((in_use.code, in_use.stderr.lines().next()), (0, Some(warning.as_str())));
+    assert_eq!(run(quota("10", "2")).stderr.lines().count(), 2);
+}
+
+#[test]
+fn missing_service_account_is_reported_before_the_run() {
+    let api = limited(&json!({}), &[]);
+    let flags = [
+        "-p",
+        "host-check",
+        "--existing-service-account",
+        "--service-account-name",
+        "mine",
+    ];
+    let run = || with_cluster(&api, &[&CHECKED[..], &flags].concat());
+    assert_eq!(
+        run(),
+        failure(
+            "error: service account `mine` of the aggregator, plugin host-check does not exist in namespace `lim`\n  \
+             hint:  create it: kubectl -n lim create serviceaccount mine; to skip this check: --skip-preflight=serviceaccount\n"
+        )
+    );
+    api.put(json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "mine", "namespace": "lim"}}));
+    assert_eq!(run().code, 0);
+}
+
+/// An account that may not read the limits is not hindered by them.
+#[test]
+fn unreadable_limits_are_not_checked() {
+    let api = limited(&json!({}), &[]);
+    for (verb, resource) in [("get", "serviceaccounts/mine"), ("list", "resourcequotas")] {
+        let path = format!("/api/v1/namespaces/lim/{resource}");
+        api.fail("GET", &path, forbidden("dev", verb, resource, Some("lim")));
+    }
+    let flags = [
+        "-p",
+        "host-check",
+        "--existing-service-account",
+        "--service-account-name",
+        "mine",
+    ];
+    assert_eq!(with_cluster(&api, &[&CHECKED[..], &flags].concat()).code, 0);
 }
