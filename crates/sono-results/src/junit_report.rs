@@ -4,7 +4,11 @@ use std::fmt::{self, Write};
 
 use sono_types::{Item, item::status};
 
-use crate::{report::GINKGO_PREFIX, select::Leaf, summary::failure_message};
+use crate::{
+    report::GINKGO_PREFIX,
+    select::Leaf,
+    summary::{failure_message, has_log},
+};
 
 /// JUnit suite of one plugin, to which leaves are added one by one.
 ///
@@ -17,9 +21,19 @@ pub struct JunitSuite {
     failures: u64,
     errors: u64,
     skipped: u64,
+    /// Command that prints the logs of failed containers.
+    log_command: String,
 }
 
 impl JunitSuite {
+    /// Suite without cases. `log_command` follows the end of each log.
+    pub fn new(log_command: &str) -> Self {
+        Self {
+            log_command: log_command.to_owned(),
+            ..Self::default()
+        }
+    }
+
     /// Adds a leaf.
     pub fn add(&mut self, leaf: Leaf<'_>) {
         let outcome = outcome(leaf.item);
@@ -30,7 +44,7 @@ impl JunitSuite {
             Outcome::Skipped => self.skipped += 1,
             Outcome::Passed | Outcome::Other => {}
         }
-        case(&mut self.cases, leaf, outcome).expect("writing to a string cannot fail");
+        case(&mut self.cases, leaf, outcome, &self.log_command).expect("writing to a string cannot fail");
     }
 
     fn write(&self, name: &str, text: &mut String) -> fmt::Result {
@@ -76,7 +90,7 @@ fn outcome(item: &Item) -> Outcome {
     }
 }
 
-fn case(text: &mut String, leaf: Leaf<'_>, outcome: Outcome) -> fmt::Result {
+fn case(text: &mut String, leaf: Leaf<'_>, outcome: Outcome, log_command: &str) -> fmt::Result {
     let Leaf { item, path, .. } = leaf;
     let name = item.name.strip_prefix(GINKGO_PREFIX).unwrap_or(&item.name).trim();
     let class = path.join("|");
@@ -86,7 +100,10 @@ fn case(text: &mut String, leaf: Leaf<'_>, outcome: Outcome) -> fmt::Result {
         Escaped(&class),
         Escaped(name)
     )?;
-    let message = failure_message(item);
+    let mut message = failure_message(item);
+    if has_log(item) && !log_command.is_empty() {
+        message = format!("{message}\nall of the logs: {log_command}");
+    }
     let message = message.as_str();
     let first = message.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
     let status = Escaped(&item.status);

@@ -32,5 +32,5 @@ pub use process::{PluginInput, Problem, process_plugin, read_error_file, read_re
 pub use report::{Tally, report};
 pub use select::{Leaf, LeafVisitor, Selection, visit_leaves};
 pub use stream::{stream_json, stream_yaml};
-pub use summary::{Failure, Summary, summarize};
+pub use summary::{Failure, Summary, has_log, summarize};
 pub use tree_files::{Collected, Node, Verdict, YamlDigest, read_tree, unprocessed};

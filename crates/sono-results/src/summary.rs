@@ -52,6 +52,38 @@ pub struct Failure {
     pub has_log: bool,
 }
 
+impl Failure {
+    /// The failure of a leaf.
+    pub fn of(leaf: Leaf<'_>) -> Self {
+        let Leaf { item, path, file } = leaf;
+        Self {
+            name: item.name.trim_start_matches(GINKGO_PREFIX).trim().to_owned(),
+            path: path.iter().skip(1).map(|name| (*name).to_owned()).collect(),
+            message_first_lines: first_lines(item),
+            file: file.map(str::to_owned),
+            has_log: has_log(item),
+        }
+    }
+
+    /// Node from which the file is, or `global`.
+    pub fn target(&self) -> Option<&str> {
+        let (folder, rest) = self.file.as_deref()?.split_once('/')?;
+        rest.split('/')
+            .next()
+            .filter(|_| ["results", "errors"].contains(&folder))
+    }
+
+    /// Whether it replaces a missing result.
+    pub fn is_error_result(&self) -> bool {
+        self.file.as_deref().is_some_and(|file| file.starts_with("errors/"))
+    }
+}
+
+/// Whether a failed leaf has the end of a container's log.
+pub fn has_log(item: &Item) -> bool {
+    is_failed(item) && item.details.get(ERROR_LOG).is_some_and(Value::is_string)
+}
+
 /// Counts the leaves of `item` and collects failures.
 pub fn summarize(item: &Item) -> Summary {
     let mut summary = Summary::of(item);
@@ -71,7 +103,7 @@ impl Summary {
 
     /// Counts a leaf, and records it if it failed.
     pub fn add(&mut self, leaf: Leaf<'_>) {
-        let Leaf { item, path, file } = leaf;
+        let item = leaf.item;
         match item.status.as_str() {
             status::PASSED => self.passed += 1,
             status::SKIPPED => self.skipped += 1,
@@ -79,13 +111,7 @@ impl Summary {
             other => *self.other.entry(other.to_owned()).or_insert(0) += 1,
         }
         if is_failed(item) {
-            self.failures.push(Failure {
-                name: item.name.trim_start_matches(GINKGO_PREFIX).trim().to_owned(),
-                path: path.iter().skip(1).map(|name| (*name).to_owned()).collect(),
-                message_first_lines: first_lines(item),
-                file: file.map(str::to_owned),
-                has_log: item.details.get(ERROR_LOG).is_some_and(Value::is_string),
-            });
+            self.failures.push(Failure::of(leaf));
         }
     }
 }

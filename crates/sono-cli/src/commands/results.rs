@@ -23,6 +23,7 @@ use crate::{
     error::CliError,
     go_regex, judgement,
     output::{Format, Markdown, Printer, Text as Printed, markdown},
+    view::archive,
 };
 
 /// Buffer size for copying files.
@@ -34,7 +35,7 @@ pub(super) fn results(arguments: &args::Results, printer: &Printer) -> Result<u8
         None => Cow::Owned(newest_archive(printer)?),
     };
     let Some(copy) = copy_of_pipe(archive, arguments.no_limits)? else {
-        return of_archive(archive, arguments, printer);
+        return of_archive(archive, &archive.display().to_string(), arguments, printer);
     };
     // Errors name the input instead of its copy.
     let place = if archive.as_os_str() == "-" {
@@ -43,10 +44,12 @@ pub(super) fn results(arguments: &args::Results, printer: &Printer) -> Result<u8
         archive.display().to_string()
     };
     let hidden = copy.path().display().to_string();
-    of_archive(copy.path(), arguments, printer).map_err(|error| error.renamed(&hidden, &place))
+    // Its name ends with the command, and other commands read no pipe.
+    of_archive(copy.path(), "ARCHIVE", arguments, printer).map_err(|error| error.renamed(&hidden, &place))
 }
 
-fn of_archive(archive: &Path, arguments: &args::Results, printer: &Printer) -> Result<u8, CliError> {
+/// Prints the results. `shown` is the archive in suggested commands.
+fn of_archive(archive: &Path, shown: &str, arguments: &args::Results, printer: &Printer) -> Result<u8, CliError> {
     let args::Results {
         archive: _,
         plugin,
@@ -88,6 +91,7 @@ fn of_archive(archive: &Path, arguments: &args::Results, printer: &Printer) -> R
             selection: &selection,
             part: form.part(),
             run: matches!(form, Form::Document(_)),
+            log_command: &log_command(shown),
         },
     )?;
     let failures = match form {
@@ -99,9 +103,11 @@ fn of_archive(archive: &Path, arguments: &args::Results, printer: &Printer) -> R
                 skip_prefix: *skip_prefix,
                 printer,
             };
-            text.print()?
+            let failures = text.print()?;
+            text.print_logs(&log_command(shown));
+            failures
         }
-        Form::Document(output) => documents::print(&bundle, &gathered, output, printer)?,
+        Form::Document(output) => documents::print(&bundle, shown, &gathered, output, printer)?,
     };
     for left_out in &gathered.left_out {
         printer.note(&format!("{}: not on {left_out}", left_out.plugin));
@@ -140,6 +146,11 @@ fn of_archive(archive: &Path, arguments: &args::Results, printer: &Printer) -> R
     }
     let statuses = statuses(&gathered);
     Ok(judgement::of_results(statuses.iter().map(String::as_str)))
+}
+
+/// Command that prints the logs of failed containers.
+fn log_command(archive: &str) -> String {
+    format!("sono logs --archive {archive} --failed")
 }
 
 /// Newest archive in the current directory.
@@ -251,6 +262,7 @@ pub(super) fn in_markdown(archive: &Path) -> Result<MarkdownForms, CliError> {
         selection: &selection,
         part: PartKind::Summary,
         run: true,
+        log_command: "",
     };
     let gathered = gather(&bundle, &request)?;
     let (shown, failures) = documents::Report::of(&gathered);
@@ -392,6 +404,25 @@ impl Text<'_> {
             .collect()
     }
 
+    /// Prints the ends of the logs of failed containers on standard error: scripts parse standard output.
+    fn print_logs(&self, command: &str) {
+        let mut is_any = false;
+        for name in &self.gathered.names {
+            let Ok(plugin) = self.gathered.plugin(name) else {
+                continue;
+            };
+            let Part::Tally(_, failures) = &plugin.part else {
+                continue;
+            };
+            is_any |= !failures.is_empty();
+            let lines = archive::logs(name, failures);
+            lines.iter().for_each(|line| self.printer.note(line));
+        }
+        if is_any {
+            self.printer.note(&format!("hint: for all of the logs: {command}"));
+        }
+    }
+
     fn plugin(&self, name: &str) -> Result<Vec<Output<'_>>, CliError> {
         let plugin = self.gathered.plugin(name)?;
         Ok(match &plugin.part {
@@ -401,7 +432,7 @@ impl Text<'_> {
                 )]
             }
             Part::Text(text) => vec![Output::Data(text.as_slice().into())],
-            Part::Tally(tally) => vec![lines(tally.lines(&plugin.root))],
+            Part::Tally(tally, _) => vec![lines(tally.lines(&plugin.root))],
             Part::Pieces(pieces) => pieces
                 .iter()
                 .map(|piece| match piece {

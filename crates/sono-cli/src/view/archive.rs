@@ -1,5 +1,6 @@
 //! Results of an archive for people: the verdict, then details. Pure.
 
+mod failures;
 mod markdown;
 
 use sono_results::{Failure, Health, Summary};
@@ -8,6 +9,8 @@ use sono_types::{item, status::reason};
 use super::words::grouped;
 use crate::output::{Text, Tone, text};
 
+pub(crate) use failures::logs;
+use failures::{FailureGroup, groups};
 pub(crate) use markdown::{MAX_FAILURES as MAX_FAILURES_IN_MARKDOWN, markdown};
 
 /// Maximum number of failures shown per plugin.
@@ -175,13 +178,10 @@ pub(crate) fn table(overview: &Overview<'_>, for_people: bool) -> Text {
     for PluginOverview { name, summary, listed } in &overview.plugins {
         lines.push(row(name, &summary.status, &counts(summary, &number)));
         if listed.is_empty() {
-            lines.extend(summary.failures.iter().take(MAX_FAILURES).flat_map(failure));
-            if let Some(more) = summary
-                .failures
-                .len()
-                .checked_sub(MAX_FAILURES)
-                .filter(|more| *more > 0)
-            {
+            let groups = groups(&summary.failures);
+            lines.extend(groups.iter().take(MAX_FAILURES).flat_map(failure));
+            let more: usize = groups.iter().skip(MAX_FAILURES).map(|group| group.count).sum();
+            if more > 0 {
                 lines.push(format!("  … and {} more", number(more as u64)).into());
             }
         } else {
@@ -206,9 +206,14 @@ fn mark(status: &str) -> Text {
     }
 }
 
-fn failure(failure: &Failure) -> Vec<Text> {
-    let mut lines = vec![text!["  ", Tone::Bad.paint("✗"), " ", reason(&failure.name)]];
-    lines.extend(failure.message_first_lines.iter().map(|line| text!["      ", line]));
+fn failure(group: &FailureGroup<'_>) -> Vec<Text> {
+    let Failure {
+        name,
+        message_first_lines,
+        ..
+    } = group.first;
+    let mut lines = vec![text!["  ", Tone::Bad.paint("✗"), " ", reason(name), group.nodes()]];
+    lines.extend(message_first_lines.iter().map(|line| text!["      ", line]));
     lines
 }
 

@@ -9,7 +9,7 @@ use sono_types::{constants::HEALTH_PLUGIN, yaml};
 
 use super::{
     gather::{Gathered, LeafDocument, Part, Plugin},
-    health, statuses,
+    health, log_command, statuses,
 };
 use crate::{
     args::ResultsOutput,
@@ -75,9 +75,10 @@ impl<'a> Report<'a> {
     }
 }
 
-/// Prints the results. Returns errors of single plugins.
+/// Prints the results. `shown` is the archive in suggested commands. Returns errors of single plugins.
 pub(super) fn print(
     bundle: &Bundle,
+    shown: &str,
     gathered: &Gathered,
     output: ResultsOutput,
     printer: &Printer,
@@ -93,15 +94,11 @@ pub(super) fn print(
             } else {
                 printer.line(&archive::table(&overview, printer.is_screen()))?;
                 if overview.has_logs() {
-                    let path = bundle.path().display();
-                    printer.note(&format!(
-                        "hint: for all of the logs: sono logs --archive {path} --failed"
-                    ));
+                    printer.note(&format!("hint: for all of the logs: {}", log_command(shown)));
                 }
                 if printer.is_screen() && overview.has_failures() {
-                    let path = bundle.path().display();
                     printer.note(&format!(
-                        "hint: for all details: sono results {path} --skip-passed -o json"
+                        "hint: for all details: sono results {shown} --skip-passed -o json"
                     ));
                 }
             }

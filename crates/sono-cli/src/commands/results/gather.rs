@@ -11,13 +11,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sono_bundle::{Bundle, MemoryBudget, ReadError};
 use sono_results::{
-    DetailedLine, JunitSuite, Leaf, LeafVisitor, Selection, Summary, Tally, YamlDigest, detailed_line, stream_json,
-    stream_yaml, visit_leaves,
+    DetailedLine, Failure, JunitSuite, Leaf, LeafVisitor, Selection, Summary, Tally, YamlDigest, detailed_line,
+    has_log, stream_json, stream_yaml, visit_leaves,
 };
 use sono_types::{Item, LeftOut, constants::HEALTH_PLUGIN, item::status, layout};
 
 use super::budget::{Budget, Used};
 use crate::{error::CliError, trees};
+
+/// Maximum number of failures with a log next to the report of a plugin.
+const MAX_LOGS: usize = 100;
 
 /// Requested results.
 #[derive(Debug)]
@@ -32,6 +35,8 @@ pub(super) struct Request<'a> {
     pub(super) part: PartKind,
     /// Whether the id of the run is included.
     pub(super) run: bool,
+    /// Command that prints the logs of failed containers.
+    pub(super) log_command: &'a str,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,7 +97,8 @@ pub(super) struct Plugin {
 #[derive(Debug)]
 pub(super) enum Part {
     Text(Vec<u8>),
-    Tally(Tally),
+    /// Tally, and the first failures with the end of a log.
+    Tally(Tally, Vec<Failure>),
     Pieces(Vec<Piece>),
     /// Summary, with statuses and names of leaves if a selection was requested.
     Summary(Summary, Option<Vec<(String, String)>>),
@@ -127,7 +133,7 @@ impl Part {
     fn new(request: &Request<'_>) -> Self {
         match request.part {
             PartKind::Text => Self::Text(Vec::new()),
-            PartKind::Tally => Self::Tally(Tally::default()),
+            PartKind::Tally => Self::Tally(Tally::default(), Vec::new()),
             PartKind::Pieces => Self::Pieces(Vec::new()),
             PartKind::Summary => {
                 let Selection { name, statuses, .. } = request.selection;
@@ -135,14 +141,14 @@ impl Part {
                 Self::Summary(Summary::default(), listed)
             }
             PartKind::Leaves => Self::Leaves(BTreeMap::new(), Vec::new()),
-            PartKind::Junit => Self::Junit(JunitSuite::default()),
+            PartKind::Junit => Self::Junit(JunitSuite::new(request.log_command)),
         }
     }
 
     fn leaves(&self) -> Option<usize> {
         match self {
             Self::Text(_) | Self::Junit(_) => None,
-            Self::Tally(tally) => Some(tally.total()),
+            Self::Tally(tally, _) => Some(tally.total()),
             Self::Pieces(pieces) => Some(pieces.len()),
             Self::Summary(_, listed) => listed.as_ref().map(Vec::len),
             Self::Leaves(_, leaves) => Some(leaves.len()),
@@ -153,7 +159,7 @@ impl Part {
     fn retains(&self, leaf: &Item) -> bool {
         match self {
             Self::Text(_) => false,
-            Self::Tally(_) | Self::Summary(_, None) => {
+            Self::Tally(..) | Self::Summary(_, None) => {
                 !matches!(leaf.status.as_str(), status::PASSED | status::SKIPPED)
             }
             Self::Pieces(_) | Self::Summary(_, Some(_)) | Self::Leaves(..) | Self::Junit(_) => true,
@@ -163,7 +169,12 @@ impl Part {
     fn add(&mut self, plugin: &str, leaf: Leaf<'_>) {
         match self {
             Self::Text(_) => {}
-            Self::Tally(tally) => tally.add(leaf.item),
+            Self::Tally(tally, logs) => {
+                tally.add(leaf.item);
+                if logs.len() < MAX_LOGS && has_log(leaf.item) {
+                    logs.push(Failure::of(leaf));
+                }
+            }
             Self::Pieces(pieces) => match detailed_line(leaf, plugin) {
                 DetailedLine::File { prefix, path } => pieces.push(Piece::File { prefix, path }),
                 DetailedLine::Json(line) => {

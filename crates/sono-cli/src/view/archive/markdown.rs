@@ -1,8 +1,8 @@
 //! Results of an archive as Markdown, for the summary of a CI job.
 
-use sono_results::{Failure, Summary};
+use sono_results::Summary;
 
-use super::{Overview, cluster_line};
+use super::{FailureGroup, Overview, cluster_line, groups};
 use crate::output::{Markdown, markdown};
 
 /// Maximum number of failures. The size of summaries is limited.
@@ -58,24 +58,32 @@ pub(crate) fn markdown(overview: &Overview<'_>, shown: usize) -> Markdown {
             markdown!["Cluster ", word, ": ", Markdown::text(&text)],
         ]);
     }
-    let failures: Vec<(&str, &Failure)> = overview
+    let failures: Vec<(&str, FailureGroup<'_>)> = overview
         .plugins
         .iter()
-        .flat_map(|plugin| plugin.summary.failures.iter().map(|failure| (plugin.name, failure)))
+        .flat_map(|plugin| {
+            let groups = groups(&plugin.summary.failures).into_iter();
+            groups.map(|group| (plugin.name, group))
+        })
         .collect();
     if !failures.is_empty() {
         lines.extend(["", "### Failures", ""].map(Markdown::from));
-        for (plugin, failure) in failures.iter().take(shown) {
+        for (plugin, group) in failures.iter().take(shown) {
             lines.push(markdown![
                 "- ",
                 Markdown::text(plugin),
                 ": ",
-                Markdown::code(&failure.name)
+                Markdown::code(&group.first.name),
+                Markdown::text(&group.nodes())
             ]);
             lines.extend(Markdown::quoted(
-                failure.message_first_lines.iter().map(String::as_str),
+                group.first.message_first_lines.iter().map(String::as_str),
                 "  ",
             ));
+        }
+        let more: usize = failures.iter().skip(shown).map(|(_, group)| group.count).sum();
+        if more > 0 {
+            lines.push(markdown!["- and ", more as u64, " more"]);
         }
         if let Some(archive) = overview.archive.filter(|_| overview.has_logs()) {
             let command = format!("sono logs --archive {archive} --failed");
@@ -83,9 +91,6 @@ pub(crate) fn markdown(overview: &Overview<'_>, shown: usize) -> Markdown {
                 Markdown::default(),
                 markdown!["All of the logs: ", Markdown::code(&command)],
             ]);
-        }
-        if let Some(more) = failures.len().checked_sub(shown).filter(|more| *more > 0) {
-            lines.push(markdown!["- and ", more as u64, " more"]);
         }
     }
     markdown![Markdown::lines(lines), "\n"]

@@ -85,14 +85,11 @@ cluster        healthy   3/3 nodes ready, 41/41 pods ready; 6 warnings in 2 logs
 #[test]
 fn time_limit_is_shortened_to_its_reason() {
     let named = |name: String| {
-        let lines = failure(&Failure {
-            has_log: false,
+        let failures = [Failure {
             name,
-            path: Vec::new(),
-            file: None,
-            message_first_lines: Vec::new(),
-        });
-        plain(&Text::lines(lines))
+            ..Failure::default()
+        }];
+        plain(&Text::lines(groups(&failures).iter().flat_map(failure)))
     };
     let limit = format!(
         "{}{}pod p on node n was still running.",
