@@ -5,7 +5,7 @@ mod aggregator;
 pub(crate) mod booleans;
 mod changes;
 mod cluster;
-mod common;
+pub(crate) mod common;
 mod completion;
 mod delete;
 mod document;

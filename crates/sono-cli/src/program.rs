@@ -3,7 +3,7 @@
 use std::{ffi::OsString, path::Path, process::ExitCode};
 
 use crate::{
-    args::{Arguments, GivenFlags, booleans, environment, flags_first, run_flags_of_wait},
+    args::{Arguments, GivenFlags, booleans, common, environment, flags_first, run_flags_of_wait},
     commands, completion, log,
     output::{Printer, shown},
     usage,
@@ -32,7 +32,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     if called.is_some_and(|name| name == "kubectl-sono") {
         command = command.bin_name("kubectl sono");
     }
-    command = run_flags_of_wait::accept_run_flags(command);
+    command = common::describe_level(run_flags_of_wait::accept_run_flags(command));
     command = command.subcommands(IMAGE_PROGRAMS.map(|name| clap::Command::new(name).hide(true)));
     let arguments = flags_first::reorder(arguments, &command);
     match arguments.get(1).and_then(|name| name.to_str()) {

@@ -1,12 +1,14 @@
 //! Global flags.
 
-use clap::{Args, ValueEnum};
+use clap::{Arg, Args, Command, ValueEnum};
 
 /// Global flags.
 #[derive(Debug, Args)]
 pub struct Common {
-    /// Log level of sono and of the aggregator that it starts; -v stands for debug
-    #[arg(long, global = true, default_value = "info", value_name = "LEVEL",
+    /// Log level, from panic to trace.
+    ///
+    /// -v stands for debug. In `run` and `gen` also of the aggregator.
+    #[arg(long, global = true, default_value = "info", value_name = "LEVEL", hide_possible_values = true,
         value_parser = ["panic", "fatal", "error", "warn", "warning", "info", "debug", "trace"], help_heading = "Global")]
     pub level: String,
     /// Print only data and errors
@@ -45,6 +47,51 @@ pub enum Colour {
 
 const DEBUG: &str = "debug";
 
+/// Commands that start an aggregator, whose log has the level too.
+const WITH_AGGREGATOR: [&[&str]; 2] = [&["run"], &["gen"]];
+
+/// Commands that write no log records. Scripts may pass `--level` to them, as to all commands of Sonobuoy.
+const WITHOUT_LOG: [&[&str]; 10] = [
+    &["gen", "plugin"],
+    &["gen", "default-image-config"],
+    &["results"],
+    &["e2e"],
+    &["modes"],
+    &["completion"],
+    &["plugin", "uninstall"],
+    &["plugin", "list"],
+    &["plugin", "show"],
+    &["plugin", "lint"],
+];
+
+/// Describes `--level` for each command, and hides it where it has no effect.
+pub(crate) fn describe_level(program: Command) -> Command {
+    let Some(level) = program.get_arguments().find(|arg| arg.get_id() == "level").cloned() else {
+        return program;
+    };
+    let of_aggregator = level
+        .clone()
+        .help("Log level of sono and of the aggregator, from panic to trace");
+    let with = WITH_AGGREGATOR
+        .iter()
+        .fold(program, |program, path| set(program, path, &of_aggregator));
+    let hidden = level.hide(true);
+    WITHOUT_LOG
+        .iter()
+        .fold(with, |program, path| set(program, path, &hidden))
+}
+
+/// Adds an argument to the command with this path.
+fn set(command: Command, path: &[&str], arg: &Arg) -> Command {
+    match path {
+        [] => command.arg(arg.clone()),
+        [first, rest @ ..] if command.find_subcommand(first).is_some() => {
+            command.mut_subcommand(*first, |below| set(below, rest, arg))
+        }
+        _ => command,
+    }
+}
+
 /// Flags of klog that scripts pass to Sonobuoy. They have no effect there or here, except for `-v` without a number.
 #[derive(Debug, Args)]
 struct Klog {
@@ -72,4 +119,62 @@ struct Klog {
     log_file_max_size: Option<String>,
     #[arg(long = "log_backtrace_at", hide = true, global = true)]
     log_backtrace_at: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+    use crate::args::Arguments;
+
+    fn has<'a>(command: &'a Command, path: &[&str]) -> Option<&'a Command> {
+        path.iter()
+            .try_fold(command, |command, name| command.find_subcommand(name))
+    }
+
+    #[test]
+    fn level_is_shown_where_it_has_an_effect() {
+        let mut program = describe_level(Arguments::command());
+        program.build();
+        let help = |path: &[&str]| {
+            let level = has(&program, path)?
+                .get_arguments()
+                .find(|arg| arg.get_id() == "level")?;
+            (!level.is_hide_set()).then(|| level.get_help().unwrap().to_string())
+        };
+        for path in WITHOUT_LOG {
+            assert!(has(&program, path).is_some(), "{path:?}");
+            assert_eq!(help(path), None, "{path:?}");
+        }
+        let own = "Log level, from panic to trace";
+        for path in [
+            &["status"][..],
+            &["retrieve"],
+            &["delete"],
+            &["images", "pull"],
+            &["plugin", "test"],
+            &["get", "pod"],
+        ] {
+            assert_eq!(help(path).as_deref(), Some(own), "{path:?}");
+        }
+        for path in WITH_AGGREGATOR {
+            assert_eq!(
+                help(path).as_deref(),
+                Some("Log level of sono and of the aggregator, from panic to trace")
+            );
+        }
+        // It is accepted everywhere.
+        for words in [
+            &["sono", "modes", "--level", "debug"][..],
+            &["sono", "--level", "debug", "modes"],
+        ] {
+            let matches = program.clone().try_get_matches_from(words).unwrap();
+            assert_eq!(
+                matches.get_one::<String>("level").map(String::as_str),
+                Some("debug"),
+                "{words:?}"
+            );
+        }
+    }
 }

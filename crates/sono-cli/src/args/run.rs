@@ -8,10 +8,10 @@ use super::{Cluster, Plan, Preflight, WaitOutput, WaitTime};
 
 const EXAMPLES: &str = "\
 Examples:
-  sono run --mode quick --rm             a quick test: verdict, archive, then clean-up
-  sono run host-check --wait             check all nodes, and leave the results in the cluster
-  sono run -p my-plugin.yaml --dry-run   check a plugin, the cluster and your permissions
-  sono run --local                       check this machine, without a cluster";
+  sono run --mode quick --rm             quick test: verdict, archive, clean-up
+  sono run host-check --wait             check all nodes
+  sono run -p my-plugin.yaml --dry-run   check it without creating anything
+  sono run --local                       check this machine, without cluster";
 
 /// `sono run`
 #[derive(Debug, Args)]

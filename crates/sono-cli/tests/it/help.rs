@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::sono;
+use crate::{command, finished, sono};
 
 /// Subcommands listed in a command's help.
 fn commands(page: &str) -> Vec<String> {
@@ -47,6 +47,36 @@ fn check(directory: &Path, path: &[&str], seen: &mut Vec<String>) {
     for command in within {
         check(directory, &[path, &[command.as_str()]].concat(), seen);
     }
+}
+
+/// Lines of a screen.
+const SCREEN: usize = 50;
+
+/// `-h` fits one screen of 80 columns.
+#[test]
+fn short_help_fits_a_screen() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut commands = Vec::new();
+    check(directory.path(), &[], &mut commands);
+    let mut long = Vec::new();
+    for name in commands {
+        let words: Vec<&str> = name.split(' ').skip(1).chain(["-h"]).collect();
+        let output = command(directory.path())
+            .env("COLUMNS", "80")
+            .args(&words)
+            .output()
+            .unwrap();
+        let page = finished(&output).stdout;
+        let widest = page.lines().map(|line| line.chars().count()).max();
+        if page.lines().count() > SCREEN || widest > Some(80) {
+            long.push(format!("{name}: {} lines, {widest:?} columns", page.lines().count()));
+        }
+        if name == "sono run" {
+            let examples = page.lines().filter(|line| line.starts_with("  sono run ")).count();
+            assert_eq!(examples, 4, "{page}");
+        }
+    }
+    assert_eq!(long, Vec::<String>::new());
 }
 
 #[test]
