@@ -33,7 +33,7 @@ async fn list(cluster: &Cluster, namespace: &str, selector: &str, tries: u32) ->
 
 /// Lists all aggregator pods in the namespace.
 async fn pods(cluster: &Cluster, namespace: &str, tries: u32) -> Result<Vec<Pod>, CliError> {
-    let what = || format!("cannot search for a run in namespace `{namespace}`");
+    let what = || cannot_search(namespace);
     for selector in constants::AGGREGATOR_SELECTORS {
         let pods = list(cluster, namespace, selector, tries).await;
         let pods = pods.map_err(|error| CliError::of_cluster(what(), &error))?;
@@ -48,16 +48,29 @@ async fn pods(cluster: &Cluster, namespace: &str, tries: u32) -> Result<Vec<Pod>
 
 /// Finds the Deployment that controls the aggregator's pod.
 pub(crate) async fn workload(cluster: &Cluster, namespace: &str) -> AggregatorWorkload {
+    // The account may still be able to see the pod when it exists.
+    let found = read_workload(cluster, namespace).await;
+    found.unwrap_or(AggregatorWorkload::Forbidden)
+}
+
+/// Like [`workload`]; fails if a retry may succeed.
+async fn read_workload(cluster: &Cluster, namespace: &str) -> Result<AggregatorWorkload, KubeError> {
     let selector = constants::AGGREGATOR_SELECTORS[0];
     match cluster.list(Kind::Deployment, Some(namespace), selector).await {
-        Ok(found) => AggregatorWorkload::of(found),
-        Err(error) if error.is_not_served() => AggregatorWorkload::None,
-        // The account may still be able to see the pod when it exists.
+        Ok(found) => Ok(AggregatorWorkload::of(found)),
+        Err(error) if error.is_not_served() => Ok(AggregatorWorkload::None),
         Err(error) => {
             tracing::debug!(%error, "cannot read the aggregator's Deployment");
-            AggregatorWorkload::Forbidden
+            if error.is_transient() {
+                return Err(error);
+            }
+            Ok(AggregatorWorkload::Forbidden)
         }
     }
+}
+
+fn cannot_search(namespace: &str) -> String {
+    format!("cannot search for a run in namespace `{namespace}`")
 }
 
 /// Selects a run in a namespace.
@@ -115,7 +128,11 @@ async fn find_trying(
     tries: u32,
 ) -> Result<FoundRun, CliError> {
     let pods = pods(cluster, namespace, tries).await?;
-    let workload = if pods.is_empty() || pods.iter().any(is_replaced) {
+    let workload = if pods.is_empty() {
+        // Only the Deployment shows whether a run without a pod exists.
+        let found = read_workload(cluster, namespace).await;
+        found.map_err(|error| CliError::of_cluster(cannot_search(namespace), &error))?
+    } else if pods.iter().any(is_replaced) {
         workload(cluster, namespace).await
     } else {
         AggregatorWorkload::None
@@ -232,6 +249,14 @@ pub(crate) async fn absence(cluster: &Cluster, namespace: &str) -> CliError {
         cluster.get(Kind::Namespace, None, namespace),
         cluster.get(Kind::ConfigMap, Some(namespace), constants::CONFIG_MAP)
     );
+    for error in [space.as_ref().err(), configuration.as_ref().err()]
+        .into_iter()
+        .flatten()
+    {
+        if error.is_transient() {
+            return CliError::of_cluster(cannot_search(namespace), error);
+        }
+    }
     match configuration {
         Ok(Some(configuration)) if text(&configuration, "/metadata/deletionTimestamp").is_empty() => {
             remains(cluster, namespace, &configuration).await
@@ -313,12 +338,15 @@ pub(crate) fn is_replaced(pod: &Pod) -> bool {
         .any(|owner| owner.controller == Some(true))
 }
 
-/// Whether a pod runs an aggregator.
+/// Whether a pod runs an aggregator, by the labels of [`constants::AGGREGATOR_SELECTORS`].
 pub(crate) fn is_aggregator(pod: &Pod) -> bool {
-    let labels = pod.metadata.labels.as_ref();
-    labels
-        .and_then(|labels| labels.get(constants::COMPONENT_LABEL))
-        .is_some_and(|component| component == "aggregator")
+    let Some(labels) = pod.metadata.labels.as_ref() else {
+        return false;
+    };
+    let selectors = constants::AGGREGATOR_SELECTORS.iter();
+    selectors
+        .filter_map(|selector| selector.split_once('='))
+        .any(|(label, value)| labels.get(label).is_some_and(|found| found == value))
 }
 
 /// The plugin that a pod belongs to.

@@ -14,6 +14,8 @@ pub(crate) struct CliError {
     causes: Vec<String>,
     hint: Option<String>,
     code: u8,
+    /// Whether a retry may succeed.
+    transient: bool,
 }
 
 /// Kind of a line of an error.
@@ -48,6 +50,7 @@ impl CliError {
             causes: Vec::new(),
             hint: None,
             code: exit::FAILURE,
+            transient: false,
         }
     }
 
@@ -91,9 +94,20 @@ impl CliError {
         self.code
     }
 
+    /// Marks an error that may disappear on a retry.
+    pub(crate) fn transient(mut self) -> Self {
+        self.transient = true;
+        self
+    }
+
+    pub(crate) fn is_transient(&self) -> bool {
+        self.transient
+    }
+
     /// Error caused by the cluster, with a matching hint.
     pub(crate) fn of_cluster(what: impl Into<String>, error: &KubeError) -> Self {
         let mut made = Self::new(what).caused_by(error);
+        made.transient = error.is_transient();
         made.hint = match error {
             KubeError::NoConfiguration(_) => {
                 Some("set --kubeconfig or KUBECONFIG, or run without a cluster: sono run --local")

@@ -26,6 +26,8 @@ use anstyle::{AnsiColor, Style};
 use sono_types::exit;
 use tracing_subscriber::fmt::MakeWriter;
 
+#[cfg(test)]
+pub(crate) use self::bars::FakeTerminal;
 use self::foreign::Colours;
 pub(crate) use self::{
     bars::{Bar, Stack},

@@ -3,12 +3,15 @@
 pub(crate) mod archive;
 pub(crate) mod checks;
 pub(crate) mod counts;
+pub(crate) mod failed_log;
 pub(crate) mod meter;
 pub(crate) mod obstacles;
 pub(crate) mod overview;
 pub(crate) mod progress_log;
 pub(crate) mod reference;
 pub(crate) mod screen;
+#[cfg(test)]
+mod screens;
 pub(crate) mod sections;
 pub(crate) mod table;
 pub(crate) mod words;

@@ -27,7 +27,8 @@ use crate::{
     signals::termination,
     view::{
         counts,
-        obstacles::{Obstacle, output, sentences},
+        failed_log::FailedLog,
+        obstacles::{Obstacle, sentences},
         progress_log::{Change, ProgressLog},
         screen::Screen,
     },
@@ -97,15 +98,16 @@ impl Attach<'_> {
 /// Waits until the run is complete. Ctrl-C detaches; the run continues.
 pub(super) async fn attach(attach: Attach<'_>) -> Result<u8, CliError> {
     let mut screen = Screen::new(attach.printer, attach.output);
-    let outcome = follow(&attach, &mut screen).await;
+    let mut logs = Vec::new();
+    let outcome = follow(&attach, &mut screen, &mut logs).await;
     let status = match &outcome {
         Ok(Outcome::Complete(status)) => Some(&**status),
         _ => None,
     };
     screen.end(status);
     match (&outcome, status) {
-        (_, Some(status)) => step_summary::of_status(status, attach.namespace, attach.printer),
-        (Err(error), _) => step_summary::of_error(error, attach.namespace, attach.printer),
+        (_, Some(status)) => step_summary::of_status(status, &logs, attach.namespace, attach.printer),
+        (Err(error), _) => step_summary::of_error(error, &logs, attach.namespace, attach.printer),
         (Ok(_), None) => {}
     }
     let printer = attach.printer;
@@ -157,7 +159,8 @@ enum Outcome {
     Detached(u8),
 }
 
-async fn follow(attach: &Attach<'_>, screen: &mut Screen) -> Result<Outcome, CliError> {
+/// Follows the run. Adds the ends of the logs of failed containers to `logs`.
+async fn follow(attach: &Attach<'_>, screen: &mut Screen, logs: &mut Vec<FailedLog>) -> Result<Outcome, CliError> {
     let labels = format!("{}={}", constants::COMPONENT.0, constants::COMPONENT.1);
     let mut events = std::pin::pin!(attach.cluster.watch_pods(attach.namespace, &labels));
     let aggregators = constants::AGGREGATOR_SELECTORS[0];
@@ -196,9 +199,11 @@ async fn follow(attach: &Attach<'_>, screen: &mut Screen) -> Result<Outcome, Cli
             },
             event = workloads.next(), if run.watches_workload() => run.apply_workload(event),
             Some(found) = refusals.next(), if run.lacks_pods() => refused = found,
-            Some(lines) = outputs.next(), if !outputs.is_empty() => {
-                let lines: Vec<String> = lines;
-                screen.log(&lines.into_iter().map(Change::notice).collect::<Vec<_>>(), now());
+            Some(log) = outputs.next(), if !outputs.is_empty() => {
+                let log: Option<FailedLog> = log;
+                let lines = log.iter().flat_map(FailedLog::lines);
+                screen.log(&lines.map(Change::notice).collect::<Vec<_>>(), now());
+                logs.extend(log);
             }
             _ = seconds.tick() => {}
             () = &mut deadline => {
@@ -254,12 +259,12 @@ async fn follow(attach: &Attach<'_>, screen: &mut Screen) -> Result<Outcome, Cli
 /// Maximum number of failed containers with a log.
 const MAX_OUTPUTS: usize = 10;
 
-/// The end of the log of a failed container, as lines.
-async fn output_of(attach: &Attach<'_>, obstacle: Obstacle) -> Vec<String> {
-    let found = obstacles::output(attach.cluster, attach.namespace, &obstacle).await;
-    found.map_or_else(Vec::new, |found| {
-        output(&obstacle, &found, &|command| attach.command_hint(command))
-    })
+/// The end of the log of a failed container.
+async fn output_of(attach: &Attach<'_>, obstacle: Obstacle) -> Option<FailedLog> {
+    let found = obstacles::output(attach.cluster, attach.namespace, &obstacle).await?;
+    Some(FailedLog::new(&obstacle, found, &|command| {
+        attach.command_hint(command)
+    }))
 }
 
 /// Interval of polling for pods that cannot be created, which only Events explain.

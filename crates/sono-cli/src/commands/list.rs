@@ -1,20 +1,25 @@
 //! `sono list` and `sono status -A`: the runs in all namespaces.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::{StreamExt as _, stream};
 use jiff::Timestamp;
 use serde::Serialize;
-use sono_kube::{Cluster, Kind, Pod, elapsed};
-use sono_types::{OverallStatus, constants, exit, yaml};
+use serde_json::Value;
+use sono_kube::{Cluster, Kind, KubeError, Pod, PodView, elapsed, stuck};
+use sono_types::{OverallStatus, constants, exit};
 
+use super::{
+    obstacles,
+    status::{RowState, print_document},
+};
 use crate::{
     aggregator::{self, status_of, text},
     args::{self, ListOutput},
     clock::now,
     error::CliError,
     identity::{self, AggregatorWorkload},
-    output::{Format, Grid, Printer, Tone},
+    output::{Format, Grid, Printer, Text, Tone},
     settings::connect,
     view::counts,
 };
@@ -36,17 +41,19 @@ struct Row {
     /// Creation of the newest pod of the aggregator.
     #[serde(skip_serializing_if = "Option::is_none")]
     created: Option<Timestamp>,
+    /// As in the document of `status`.
+    aggregator: RowState,
 }
 
 pub(super) async fn list(arguments: args::List, printer: &Printer) -> Result<u8, CliError> {
     let args::List { cluster, output } = arguments;
     let cluster = connect(&cluster).await?;
-    let rows = rows(aggregators(&cluster, printer).await?);
+    let time = now();
+    let rows = rows(aggregators(&cluster, printer).await?, time);
     match output {
         ListOutput::Table if rows.is_empty() => printer.note("no runs found"),
         ListOutput::Table => {
             let mut table = Grid::new(&HEADER);
-            let time = now();
             for row in rows {
                 let age = row
                     .created
@@ -60,18 +67,10 @@ pub(super) async fn list(arguments: args::List, printer: &Printer) -> Result<u8,
                 table.row(cells.map(|cell| (cell, Tone::Plain)));
             }
             table.disable_wrapping(HEADER.len());
-            printer.line(&crate::output::Text::lines(table.lines()))?;
+            printer.line(&Text::lines(table.lines()))?;
         }
-        ListOutput::Json => {
-            let text = serde_json::to_string(&rows);
-            let text = text.map_err(|error| CliError::new("cannot write the runs as JSON").caused_by(&error))?;
-            printer.document(Format::Json, &(text + "\n"))?;
-        }
-        ListOutput::Yaml => {
-            let text = yaml::to_string(&rows)
-                .map_err(|error| CliError::new("cannot write the runs as YAML").details([error.to_string()]))?;
-            printer.document(Format::Yaml, &format!("{}\n", text.trim_end()))?;
-        }
+        ListOutput::Json => print_document(Format::Json, &rows, printer)?,
+        ListOutput::Yaml => print_document(Format::Yaml, &rows, printer)?,
     }
     Ok(exit::SUCCESS)
 }
@@ -80,11 +79,18 @@ fn none() -> String {
     "-".to_owned()
 }
 
-/// Pods of aggregators in all namespaces that the account may read.
-async fn aggregators(cluster: &Cluster, printer: &Printer) -> Result<Vec<Pod>, CliError> {
+/// Aggregators of all namespaces.
+#[derive(Debug, Default)]
+struct Aggregators {
+    pods: Vec<Pod>,
+    /// Deployments that create such pods.
+    deployments: Vec<Value>,
+}
+
+/// Aggregators in all namespaces that the account may read.
+async fn aggregators(cluster: &Cluster, printer: &Printer) -> Result<Aggregators, CliError> {
     let what = "cannot list the runs";
-    let selector = constants::AGGREGATOR_SELECTORS[0];
-    let found = match cluster.list(Kind::Pod, None, selector).await {
+    let found = match in_namespace(cluster, None).await {
         Ok(found) => found,
         Err(error) if error.is_forbidden() => {
             let namespaces = cluster.list(Kind::Namespace, None, "").await;
@@ -93,48 +99,93 @@ async fn aggregators(cluster: &Cluster, printer: &Printer) -> Result<Vec<Pod>, C
                 .iter()
                 .map(|namespace| text(namespace, "/metadata/name"))
                 .collect();
-            let lists = names.iter().map(|name| cluster.list(Kind::Pod, Some(name), selector));
+            let lists = names.iter().map(|name| in_namespace(cluster, Some(name)));
             let lists: Vec<_> = stream::iter(lists).buffered(MAX_CONCURRENT).collect().await;
             let refused = lists.iter().filter(|list| list.is_err()).count();
             if refused > 0 {
                 printer.note(&format!("{refused} of {} namespaces cannot be read", names.len()));
             }
-            lists.into_iter().flatten().flatten().collect()
+            let mut all = (Vec::new(), Vec::new());
+            for (pods, deployments) in lists.into_iter().flatten() {
+                all.0.extend(pods);
+                all.1.extend(deployments);
+            }
+            all
         }
         Err(error) => return Err(CliError::of_cluster(what, &error)),
     };
-    let pods: Result<Vec<Pod>, _> = found.into_iter().map(serde_json::from_value::<Pod>).collect();
-    pods.map_err(|error| CliError::new(what).caused_by(&error))
+    let (pods, deployments) = found;
+    let pods: Result<Vec<Pod>, _> = pods.into_iter().map(serde_json::from_value::<Pod>).collect();
+    Ok(Aggregators {
+        pods: pods.map_err(|error| CliError::new(what).caused_by(&error))?,
+        deployments,
+    })
+}
+
+/// Pods and Deployments of aggregators in one namespace or in all. Deployments are omitted if they cannot be read.
+async fn in_namespace(cluster: &Cluster, namespace: Option<&str>) -> Result<(Vec<Value>, Vec<Value>), KubeError> {
+    let lists = constants::AGGREGATOR_SELECTORS.map(|selector| cluster.list(Kind::Pod, namespace, selector));
+    let deployments = cluster.list(Kind::Deployment, namespace, constants::AGGREGATOR_SELECTORS[0]);
+    let (lists, deployments) = futures::join!(futures::future::try_join_all(lists), deployments);
+    let mut known = BTreeSet::new();
+    let mut is_new = |pod: &Value| {
+        let names = ["/metadata/namespace", "/metadata/name"].map(|name| text(pod, name).to_owned());
+        known.insert(names)
+    };
+    let pods = lists?.into_iter().flatten().filter(|pod| is_new(pod)).collect();
+    Ok((pods, deployments.unwrap_or_default()))
 }
 
 /// The newest run of each namespace.
-fn rows(pods: Vec<Pod>) -> Vec<Row> {
-    let mut namespaces: BTreeMap<String, Vec<Pod>> = BTreeMap::new();
-    for pod in pods {
-        namespaces
-            .entry(pod.metadata.namespace.clone().unwrap_or_default())
-            .or_default()
-            .push(pod);
+fn rows(found: Aggregators, now: Timestamp) -> Vec<Row> {
+    let mut namespaces: BTreeMap<String, Aggregators> = BTreeMap::new();
+    for pod in found.pods {
+        let namespace = pod.metadata.namespace.clone().unwrap_or_default();
+        namespaces.entry(namespace).or_default().pods.push(pod);
     }
-    let row = |(namespace, pods): (String, Vec<Pod>)| {
-        let newest = identity::newest(&pods, &AggregatorWorkload::None)?;
-        let pod = newest.aggregator(&pods)?;
-        let status = status_of(pod).and_then(Result::ok);
-        let archive = status
-            .as_ref()
-            .and_then(|status| identity::run_of(&status.archive()?.name).map(str::to_owned));
-        Some(Row {
+    for deployment in found.deployments {
+        let namespace = text(&deployment, "/metadata/namespace").to_owned();
+        namespaces.entry(namespace).or_default().deployments.push(deployment);
+    }
+    let rows = namespaces.into_iter();
+    rows.filter_map(|(namespace, found)| row(namespace, found, now))
+        .collect()
+}
+
+fn row(namespace: String, found: Aggregators, now: Timestamp) -> Option<Row> {
+    let Aggregators { pods, deployments } = found;
+    let workload = AggregatorWorkload::of(deployments);
+    let newest = identity::newest(&pods, &workload)?;
+    let Some(pod) = newest.aggregator(&pods) else {
+        // Its pod is being created or replaced.
+        let AggregatorWorkload::Deployment(deployment) = &workload else {
+            return None;
+        };
+        let why = aggregator::uncreated(deployment).map(|why| obstacles::of_uncreated(why).why);
+        return Some(Row {
             namespace,
-            run: newest.id.clone().or(archive),
-            status: match &status {
-                Some(status) if status.status == OverallStatus::Complete => counts::verdict(status),
-                Some(status) => status.status.to_string(),
-                None => aggregator::phase(pod).to_lowercase(),
-            },
-            created: pod.metadata.creation_timestamp.as_ref().map(|time| time.0),
-        })
+            run: newest.id,
+            status: "pending".to_owned(),
+            created: text(deployment, "/metadata/creationTimestamp").parse().ok(),
+            aggregator: RowState::new("pending", why.as_ref()),
+        });
     };
-    namespaces.into_iter().filter_map(row).collect()
+    let status = status_of(pod).and_then(Result::ok);
+    let archive = status
+        .as_ref()
+        .and_then(|status| identity::run_of(&status.archive()?.name).map(str::to_owned));
+    let phase = aggregator::phase(pod).to_lowercase();
+    Some(Row {
+        namespace,
+        run: newest.id.or(archive),
+        status: match &status {
+            Some(status) if status.status == OverallStatus::Complete => counts::verdict(status),
+            Some(status) => status.status.to_string(),
+            None => phase.clone(),
+        },
+        created: pod.metadata.creation_timestamp.as_ref().map(|time| time.0),
+        aggregator: RowState::new(&phase, stuck::explain(&PodView::from(pod), now).as_ref()),
+    })
 }
 
 #[cfg(test)]
@@ -181,9 +232,14 @@ mod tests {
             run: Some(run.to_owned()),
             status: status.to_owned(),
             created: Some(created.parse().unwrap()),
+            aggregator: RowState::new("running", None),
+        };
+        let found = Aggregators {
+            pods,
+            deployments: Vec::new(),
         };
         assert_eq!(
-            rows(pods),
+            rows(found, Timestamp::UNIX_EPOCH),
             [
                 expected("a", "id-3", "running", "2026-01-01T00:03:00Z"),
                 expected("b", "id-2", "failed", "2026-01-01T00:02:00Z")

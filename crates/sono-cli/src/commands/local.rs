@@ -94,7 +94,7 @@ pub(super) async fn run(
                 elapsed(limit)
             ))
             .exit_with(if exit_code { exit::TIMED_OUT } else { exit::FAILURE });
-            step_summary::of_error(&error, LOCAL_NAMESPACE, printer);
+            step_summary::of_error(&error, &[], LOCAL_NAMESPACE, printer);
             return Err(error);
         }
         printer.note("interrupted: all plugin processes were stopped; no archive was written");
@@ -106,7 +106,7 @@ pub(super) async fn run(
         errors,
     } = outcome.map_err(|error| {
         let error = refused(&error);
-        step_summary::of_error(&error, LOCAL_NAMESPACE, printer);
+        step_summary::of_error(&error, &[], LOCAL_NAMESPACE, printer);
         error
     })?;
     report(&archive, &names, printer)?;

@@ -1,15 +1,18 @@
 //! `sono status`.
 
 mod document;
+mod no_status;
+mod outage;
 
-use std::time::Duration;
+use std::{cell::Cell, time::Duration};
 
 use serde::Serialize;
-use sono_kube::{Cluster, Pod, PodView, stuck, stuck::Explanation};
+use sono_kube::{Cluster, Pod, PodView, stuck};
 use sono_types::{OverallStatus, RunStatus, constants, exit, status::folded_count, yaml};
 use tokio::io::AsyncReadExt as _;
 
-use self::document::{Document, NoStatusDocument, RowState};
+pub(super) use self::document::RowState;
+use self::{document::Document, no_status::NoStatus, outage::Outage};
 use super::{list, obstacles};
 use crate::{
     aggregator::{self, FoundRun, WhichRun, phase, status_of},
@@ -17,10 +20,11 @@ use crate::{
     clock::now,
     error::CliError,
     judgement,
-    output::{Format, Markdown, Printer, Text, markdown, text},
+    output::{Format, Printer, markdown},
     settings::{command_hint, connect},
     view::{
-        obstacles::{Obstacle, output as view_output, sentences},
+        failed_log::{self, FailedLog},
+        obstacles::{Obstacle, sentences},
         overview, table,
     },
 };
@@ -30,6 +34,9 @@ const MAX_STATUS_BYTES: u64 = 256 << 20;
 
 /// Interval of `--watch`.
 const WATCH_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Time limit of `--watch` for a first status while the API server fails.
+const FIRST_STATUS_LIMIT: Duration = Duration::from_secs(30);
 
 pub(super) async fn status(arguments: args::Status, given: &GivenFlags, printer: &Printer) -> Result<u8, CliError> {
     if arguments.all_namespaces {
@@ -58,10 +65,31 @@ pub(super) async fn status(arguments: args::Status, given: &GivenFlags, printer:
         given,
         form,
         printer,
+        is_announced: Cell::new(false),
     };
     let mut shown: Option<Vec<String>> = None;
+    let mut outage = Outage::default();
     loop {
-        let snapshot = command.fetch(&cluster, shown.is_none()).await?;
+        let snapshot = match command.fetch(&cluster).await {
+            Ok(snapshot) => snapshot,
+            Err(error) => {
+                let limit = if shown.is_none() {
+                    FIRST_STATUS_LIMIT
+                } else {
+                    Duration::MAX
+                };
+                let may_retry = arguments.watch && error.is_transient() && !printer.is_broken();
+                if !may_retry || outage.duration() >= limit {
+                    return Err(error);
+                }
+                if let Some(note) = outage.note(error) {
+                    printer.note(&note);
+                }
+                tokio::time::sleep(outage.pause()).await;
+                continue;
+            }
+        };
+        outage = Outage::default();
         let fingerprint = snapshot.fingerprint();
         if shown.as_ref() != Some(&fingerprint) {
             command.show(&snapshot)?;
@@ -80,8 +108,7 @@ enum Snapshot {
         status: Box<RunStatus>,
         obstacles: Vec<Obstacle>,
         aggregator: RowState,
-        /// Ends of the logs of failed containers.
-        outputs: Vec<String>,
+        logs: Vec<FailedLog>,
     },
     NoStatus(NoStatus),
 }
@@ -94,7 +121,7 @@ impl Snapshot {
                 let status = serde_json::to_string(status).unwrap_or_default();
                 obstacles.iter().map(Obstacle::key).chain([status]).collect()
             }
-            Self::NoStatus(NoStatus { phase, pull, why }) => {
+            Self::NoStatus(NoStatus { phase, pull, why, .. }) => {
                 let why = why.as_ref().map(|why| why.message.clone());
                 [Some(phase.clone()), pull.clone(), why].into_iter().flatten().collect()
             }
@@ -104,7 +131,9 @@ impl Snapshot {
     fn is_final(&self) -> bool {
         match self {
             Self::Status { status, .. } => matches!(status.status, OverallStatus::Complete | OverallStatus::Failed),
-            Self::NoStatus(no_status) => matches!(no_status.phase.as_str(), "Succeeded" | "Failed"),
+            Self::NoStatus(no_status) => {
+                !no_status.is_replaced && matches!(no_status.phase.as_str(), "Succeeded" | "Failed")
+            }
         }
     }
 
@@ -129,6 +158,8 @@ struct StatusCommand<'a> {
     given: &'a GivenFlags,
     form: Form,
     printer: &'a Printer,
+    /// Whether the selected run was printed.
+    is_announced: Cell<bool>,
 }
 
 impl StatusCommand<'_> {
@@ -141,10 +172,10 @@ impl StatusCommand<'_> {
         }
     }
 
-    async fn fetch(&self, cluster: &Cluster, is_first: bool) -> Result<Snapshot, CliError> {
+    async fn fetch(&self, cluster: &Cluster) -> Result<Snapshot, CliError> {
         let (namespace, run) = (self.arguments.location.namespace.as_str(), self.arguments.run.as_ref());
         let found = aggregator::find(cluster, namespace, WhichRun::of(run)).await?;
-        if run.is_none() && is_first {
+        if run.is_none() && !self.is_announced.replace(true) {
             found.announce(namespace, self.printer);
         }
         let FoundRun {
@@ -166,6 +197,7 @@ impl StatusCommand<'_> {
                     "try again, since a running aggregator rewrites it; for details: {}",
                     self.command_hint("logs -p sonobuoy")
                 ))
+                .transient()
         })?;
         let every_row = self.arguments.show_all
             || matches!(
@@ -186,24 +218,25 @@ impl StatusCommand<'_> {
         } else {
             Vec::new()
         };
-        let mut outputs = Vec::new();
-        if matches!(self.form, Form::Text | Form::Output(StatusOutput::Table)) {
-            for (obstacle, output) in obstacles::outputs(cluster, namespace, &obstacles).await {
-                outputs.extend(view_output(obstacle, &output, &|command| self.command_hint(command)));
-            }
-        }
+        let logs = if matches!(self.form, Form::Annotation) {
+            Vec::new()
+        } else {
+            let found = obstacles::outputs(cluster, namespace, &obstacles).await;
+            let log = |(obstacle, output)| FailedLog::new(obstacle, output, &|command| self.command_hint(command));
+            found.into_iter().map(log).collect()
+        };
         let aggregator = stuck::explain(&PodView::from(&*pod), now());
         Ok(Snapshot::Status {
             status: Box::new(status),
             obstacles,
-            outputs,
+            logs,
             aggregator: RowState::new(&phase(&pod).to_ascii_lowercase(), aggregator.as_ref()),
         })
     }
 
     fn show(&self, snapshot: &Snapshot) -> Result<(), CliError> {
         let printer = self.printer;
-        let (status, obstacles, aggregator, outputs) = match snapshot {
+        let (status, obstacles, aggregator, logs) = match snapshot {
             Snapshot::NoStatus(no_status) => {
                 return match self.form {
                     Form::Output(output) if output != StatusOutput::Table => no_status.document(output, printer),
@@ -214,8 +247,8 @@ impl StatusCommand<'_> {
                 status,
                 obstacles,
                 aggregator,
-                outputs,
-            } => (status, obstacles, aggregator, outputs),
+                logs,
+            } => (status, obstacles, aggregator, logs),
         };
         let time = now();
         match self.form {
@@ -231,24 +264,27 @@ impl StatusCommand<'_> {
                     table::summary(status, &last)
                 })?;
                 let notes = overview::gaps(status).into_iter().chain(overview::reasons(status));
-                for note in notes.chain(sentences(obstacles, time)).chain(outputs.iter().cloned()) {
+                let logs = logs.iter().flat_map(FailedLog::lines);
+                for note in notes.chain(sentences(obstacles, time)).chain(logs) {
                     printer.note(&note);
                 }
                 Ok(())
             }
-            Form::Annotation => print_document(StatusOutput::Json, status, printer),
+            Form::Annotation => print_document(Format::Json, status, printer),
             Form::Output(output @ (StatusOutput::Json | StatusOutput::Yaml)) => {
-                print_document(output, &Document::new(status, obstacles, aggregator), printer)
+                let document = Document::new(status, obstacles, aggregator, logs);
+                print_document(format_of(output), &document, printer)
             }
             Form::Output(StatusOutput::Markdown) => {
                 let lines = overview::lines(status, obstacles, self.arguments.show_all, time);
-                printer.markdown(&overview::markdown(status, &lines))
+                let text = overview::markdown(status, &lines);
+                printer.markdown(&markdown![text, failed_log::section(logs)])
             }
             Form::Output(StatusOutput::Table) => {
                 let lines = overview::lines(status, obstacles, self.arguments.show_all, time);
                 printer.line(&overview::table(&lines))?;
-                for line in outputs {
-                    printer.note(line);
+                for line in logs.iter().flat_map(FailedLog::lines) {
+                    printer.note(&line);
                 }
                 printer.note(&self.next(status, obstacles));
                 Ok(())
@@ -280,15 +316,23 @@ impl StatusCommand<'_> {
 }
 
 /// Prints a document as YAML or JSON.
-fn print_document(output: StatusOutput, document: &impl Serialize, printer: &Printer) -> Result<(), CliError> {
-    if output == StatusOutput::Yaml {
+pub(super) fn print_document(format: Format, document: &impl Serialize, printer: &Printer) -> Result<(), CliError> {
+    if matches!(format, Format::Yaml) {
         let text = yaml::to_string(document)
             .map_err(|error| CliError::new("cannot write the status as YAML").details([error.to_string()]))?;
-        return printer.document(Format::Yaml, &format!("{}\n", text.trim_end()));
+        return printer.document(format, &format!("{}\n", text.trim_end()));
     }
     let text = serde_json::to_string(document);
     let text = text.map_err(|error| CliError::new("cannot write the status as JSON").caused_by(&error))?;
-    printer.document(Format::Json, &(text + "\n"))
+    printer.document(format, &(text + "\n"))
+}
+
+fn format_of(output: StatusOutput) -> Format {
+    if output == StatusOutput::Yaml {
+        Format::Yaml
+    } else {
+        Format::Json
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -320,125 +364,4 @@ async fn whole_status(cluster: &Cluster, namespace: &str, pod: &Pod) -> Result<R
         return Err(CliError::new(what).details([outcome.stderr]));
     }
     serde_json::from_slice(&text).map_err(|error| CliError::new("invalid response of the aggregator").caused_by(&error))
-}
-
-/// Aggregator without a status yet.
-struct NoStatus {
-    /// Phase of its pod; `Pending` before it is created.
-    phase: String,
-    /// Message about a failed image pull.
-    pull: Option<String>,
-    /// Obstacle of the pod.
-    why: Option<Explanation>,
-}
-
-impl NoStatus {
-    fn of(pod: &Pod) -> Self {
-        Self {
-            phase: phase(pod).to_owned(),
-            pull: pull_message(pod).map(str::to_owned),
-            why: stuck::explain(&PodView::from(pod), now()),
-        }
-    }
-
-    fn without_pod(why: Option<String>) -> Self {
-        Self {
-            phase: "Pending".to_owned(),
-            pull: None,
-            why: why.map(|why| obstacles::of_uncreated(why).why),
-        }
-    }
-
-    /// `status` is the pod's phase.
-    fn document(&self, output: StatusOutput, printer: &Printer) -> Result<(), CliError> {
-        let state = self.phase.to_ascii_lowercase();
-        let why = self.why.as_ref().map(|why| why.text(now()));
-        match output {
-            StatusOutput::Json | StatusOutput::Yaml => {
-                let aggregator = RowState::new(&state, self.why.as_ref());
-                print_document(output, &NoStatusDocument::new(&state, why, aggregator), printer)
-            }
-            StatusOutput::Markdown | StatusOutput::Table => {
-                let why = why.map(|why| markdown!["\n", Markdown::text(&why), "\n"]);
-                printer.markdown(&markdown![
-                    "## Run ",
-                    Markdown::text(&state),
-                    "\n",
-                    why.unwrap_or_default()
-                ])
-            }
-        }
-    }
-
-    /// Text for people; for scripts that call `sonobuoy`, its sentences on standard output and the reason on standard
-    /// error.
-    fn prose(&self, command: &StatusCommand<'_>) -> Result<(), CliError> {
-        let printer = command.printer;
-        let command_hint = |text: &str| command.command_hint(text);
-        let state = (self.phase.as_str(), self.pull.as_deref());
-        let why = self.why.as_ref().map(|why| why.text(now()));
-        if !command.given.as_sonobuoy() {
-            let why = why.unwrap_or_else(|| self.usual_reason().to_owned());
-            printer.line(&format!("aggregator {}: {why}", self.phase.to_ascii_lowercase()))?;
-            let hint = match state {
-                ("Pending", Some(_)) => format!(
-                    "use another image with --sonobuoy-image or --registry; to cancel the run: {}",
-                    command_hint("delete")
-                ),
-                ("Pending" | "Running", None) => format!(
-                    "to attach: {}; to cancel the run: {}",
-                    command_hint("wait"),
-                    command_hint("delete")
-                ),
-                _ => command_hint("logs -p sonobuoy"),
-            };
-            printer.note(&format!("hint: {hint}"));
-            return Ok(());
-        }
-        let sentence = match state {
-            ("Running", _) => Text::own("The Sonobuoy aggregator is running but is unable to obtain the plugin status information.\n\nIf this state persists, use kubectl to debug further."),
-            ("Pending", Some(message)) => text![Text::own("The Sonobuoy aggregator is in the 'Pending' state and the container seems unable to pull the image.\n\nPod has the attached message: "), message],
-            ("Pending", None) => "The Sonobuoy aggregator is in the 'Pending' state. This is normal as the pod is created and begins to run, but if this state persists, use kubectl to debug further.".into(),
-            ("Succeeded", _) => "The Sonobuoy aggregator ran successfully but has stopped. If you didn't intend for this to happen, submit a bug to github.com/vmware-tanzu/sonobuoy/issues.".into(),
-            (state @ ("Failed" | "Unknown"), _) => format!("The Sonobuoy aggregator is in the '{state}' state. Use kubectl to debug further.").into(),
-            (other, _) => format!("The Sonobuoy aggregator is in the '{other}' state.").into(),
-        };
-        printer.line(&sentence)?;
-        if let Some(why) = why {
-            printer.note(&format!("aggregator: {why}"));
-        }
-        if self.code() == exit::FAILURE && self.pull.is_none() {
-            printer.note(&format!("hint: {}", command_hint("logs -p sonobuoy")));
-        }
-        Ok(())
-    }
-
-    /// Reason for a phase without an obstacle.
-    fn usual_reason(&self) -> &'static str {
-        match self.phase.as_str() {
-            "Pending" => "its pod is being created or replaced",
-            "Running" => "it has not reported a status yet",
-            "Succeeded" => "it ended before the run was complete",
-            _ => "unknown reason",
-        }
-    }
-
-    fn code(&self) -> u8 {
-        if matches!(self.phase.as_str(), "Failed" | "Unknown") || self.pull.is_some() {
-            exit::FAILURE
-        } else {
-            exit::SUCCESS
-        }
-    }
-}
-
-/// Message about a failed image pull of any container of the pod.
-fn pull_message(pod: &Pod) -> Option<&str> {
-    let status = pod.status.as_ref()?;
-    let containers = status.init_container_statuses.iter().chain(&status.container_statuses);
-    containers.flatten().find_map(|container| {
-        let waiting = container.state.as_ref()?.waiting.as_ref()?;
-        let pulls = matches!(waiting.reason.as_deref(), Some("ErrImagePull" | "ImagePullBackOff"));
-        pulls.then(|| waiting.message.as_deref().unwrap_or_default())
-    })
 }

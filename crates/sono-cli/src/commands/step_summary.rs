@@ -15,6 +15,7 @@ use crate::{
     view::{
         archive::{self, Overview, PluginOverview},
         counts::{self, PluginView},
+        failed_log::{self, FailedLog},
         sections::{Section, with_section},
     },
 };
@@ -53,12 +54,12 @@ pub(super) fn of_archive(archive: &Path, printer: &Printer) {
 }
 
 /// Writes the status of a complete run.
-pub(super) fn of_status(status: &RunStatus, namespace: &str, printer: &Printer) {
+pub(super) fn of_status(status: &RunStatus, logs: &[FailedLog], namespace: &str, printer: &Printer) {
     let Some(file) = file() else { return };
     let archive = status.archive().map(|archive| archive.name.as_str());
     let run = archive.and_then(run_of);
     let views = counts::plugins(status);
-    let summaries: Vec<Summary> = views.iter().map(|view| summary(view, status)).collect();
+    let summaries: Vec<Summary> = views.iter().map(|view| summary(view, status, logs)).collect();
     let verdict = counts::verdict(status);
     let overview = Overview {
         run,
@@ -79,16 +80,21 @@ pub(super) fn of_status(status: &RunStatus, namespace: &str, printer: &Printer) 
 }
 
 /// Writes the reason for a missing result.
-pub(super) fn of_error(error: &CliError, namespace: &str, printer: &Printer) {
+pub(super) fn of_error(error: &CliError, logs: &[FailedLog], namespace: &str, printer: &Printer) {
     let Some(file) = file() else { return };
     let lines = error.text_lines();
     let quoted = Markdown::quoted(lines.iter().map(String::as_str), "");
-    let text = markdown!["## No result\n\n", Markdown::lines(quoted), "\n"];
+    let text = markdown![
+        "## No result\n\n",
+        Markdown::lines(quoted),
+        "\n",
+        failed_log::section(logs)
+    ];
     write(&file, &[namespace], &[text], printer);
 }
 
 /// Summary of a plugin's rows. Rows contain only the names of failures.
-fn summary(view: &PluginView, status: &RunStatus) -> Summary {
+fn summary(view: &PluginView, status: &RunStatus, logs: &[FailedLog]) -> Summary {
     let count = |word: &str| {
         view.leaves
             .get(word)
@@ -108,9 +114,22 @@ fn summary(view: &PluginView, status: &RunStatus) -> Summary {
     let rows = status.rows().iter().filter(|row| row.plugin == view.name);
     let reported = rows.filter_map(|row| row.progress.as_ref());
     let named = reported.flat_map(|progress| progress.failures.iter().cloned());
-    let broken = view.broken.iter().map(|(node, error)| match error.as_str() {
-        "" => format!("no result from {node}"),
-        error => format!("no result from {node}: {error}"),
+    let broken = view.broken.iter().map(|(node, error)| {
+        let is_here = |log: &&FailedLog| view.is_global || log.node.as_ref() == Some(node);
+        let log = logs.iter().filter(|log| log.plugin == view.name).find(is_here);
+        Failure {
+            name: match error.as_str() {
+                "" => format!("no result from {node}"),
+                error => format!("no result from {node}: {error}"),
+            },
+            message_first_lines: log.map(|log| log.lines.clone()).unwrap_or_default(),
+            has_log: log.is_some(),
+            ..Failure::default()
+        }
+    });
+    let named = named.map(|name| Failure {
+        name,
+        ..Failure::default()
     });
     Summary {
         name: view.name.clone(),
@@ -119,13 +138,7 @@ fn summary(view: &PluginView, status: &RunStatus) -> Summary {
         failed: count(item::status::FAILED) + count(item::status::TIMEOUT),
         skipped: count(item::status::SKIPPED),
         other: other.collect(),
-        failures: broken
-            .chain(named)
-            .map(|name| Failure {
-                name,
-                ..Failure::default()
-            })
-            .collect(),
+        failures: broken.chain(named).collect(),
     }
 }
 
@@ -152,13 +165,58 @@ fn warn(file: &Path, why: &str, printer: &Printer) {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+    use sono_kube::{FailedOutput, stuck::Explanation};
+
     use super::*;
+    use crate::view::obstacles::Obstacle;
 
     #[test]
     fn variable_is_documented() {
         let page = include_str!("../../../../docs/configuration.md");
         let row = format!("| `{VARIABLE}` |");
         assert_eq!(page.lines().filter(|line| line.starts_with(&row)).count(), 1);
+    }
+
+    /// Until the archive is retrieved, only the logs that were read during the run are known.
+    #[test]
+    fn lost_result_has_the_log_of_its_node() {
+        let status: RunStatus = serde_json::from_value(json!({"status": "complete", "plugins": [
+            {"plugin": "p", "node": "n1", "status": "failed", "result-status": "failed", "error": "gone"},
+            {"plugin": "p", "node": "n2", "status": "failed", "result-status": "failed"}]}))
+        .unwrap();
+        let obstacle = Obstacle {
+            plugin: Some("p".to_owned()),
+            node: Some("n1".to_owned()),
+            pending: false,
+            failed_pod: Some("x".to_owned()),
+            why: Explanation::new("Error", "container c ended with exit code 1", None),
+        };
+        let output = FailedOutput {
+            container: "c".to_owned(),
+            previous: false,
+            lines: vec!["no disk".to_owned()],
+        };
+        let logs = [FailedLog::new(&obstacle, output, &|command| command.to_owned())];
+        let views = counts::plugins(&status);
+        let failures = summary(&views[0], &status, &logs).failures;
+        let found: Vec<(&str, &[String], bool)> = failures
+            .iter()
+            .map(|failure| {
+                (
+                    failure.name.as_str(),
+                    failure.message_first_lines.as_slice(),
+                    failure.has_log,
+                )
+            })
+            .collect();
+        assert_eq!(
+            found,
+            [
+                ("no result from n1: gone", &["no disk".to_owned()][..], true),
+                ("no result from n2", &[], false)
+            ]
+        );
     }
 
     #[test]

@@ -1,10 +1,15 @@
 //! Progress bars on a terminal. Like [`super::Printer`], they accept only [`Text`].
 #![expect(clippy::disallowed_types, reason = "this module wraps them")]
 
+#[cfg(test)]
+mod fake_terminal;
+
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+#[cfg(test)]
+pub(crate) use self::fake_terminal::FakeTerminal;
 use super::{on_stderr, text::Text};
 
 /// Characters for the done, current and open parts of a bar.

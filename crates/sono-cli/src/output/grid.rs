@@ -27,6 +27,15 @@ impl Grid {
         Self(table)
     }
 
+    /// A table of at most this width.
+    pub(crate) fn within(header: &[&'static str], width: Option<usize>) -> Self {
+        let mut grid = Self::new(header);
+        if let Some(width) = width.and_then(|width| u16::try_from(width).ok()) {
+            grid.0.set_width(width);
+        }
+        grid
+    }
+
     /// Width of the terminal, if any.
     pub(crate) fn width(&self) -> Option<usize> {
         self.0.width().map(usize::from)

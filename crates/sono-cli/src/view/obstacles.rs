@@ -1,7 +1,7 @@
 //! Obstacles: why pods of a run do not run. Equal reasons of several nodes are one entry. Pure.
 
 use jiff::Timestamp;
-use sono_kube::{FailedOutput, stuck::Explanation};
+use sono_kube::stuck::Explanation;
 
 use super::words::{names, without_variations};
 
@@ -50,52 +50,9 @@ pub(crate) fn sentences<'a>(obstacles: impl IntoIterator<Item = &'a Obstacle>, n
     groups.into_iter().map(sentence).collect()
 }
 
-/// The last lines of a failed container's log, and the command that prints all of it.
-pub(crate) fn output(obstacle: &Obstacle, output: &FailedOutput, command_hint: &dyn Fn(&str) -> String) -> Vec<String> {
-    let subject = obstacle.plugin.as_deref().unwrap_or("sonobuoy");
-    let node = obstacle
-        .node
-        .as_ref()
-        .map(|node| format!(" on {node}"))
-        .unwrap_or_default();
-    let before = if output.previous { ", before its restart" } else { "" };
-    let first = format!(
-        "{subject}{node}: end of the log of container {}{before}:",
-        output.container
-    );
-    let lines = output.lines.iter().map(|line| format!("  | {line}"));
-    let last = format!("  all of it: {}", command_hint(&format!("logs -p {subject} --failed")));
-    [first].into_iter().chain(lines).chain([last]).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn output_is_quoted_with_the_command_for_all_of_it() {
-        let obstacle = Obstacle {
-            plugin: Some("p".to_owned()),
-            node: Some("n1".to_owned()),
-            pending: false,
-            failed_pod: Some("p-1".to_owned()),
-            why: Explanation::new("Error", "container c ended with exit code 1", None),
-        };
-        let failed = FailedOutput {
-            container: "c".to_owned(),
-            previous: true,
-            lines: vec!["one".to_owned(), "two".to_owned()],
-        };
-        assert_eq!(
-            output(&obstacle, &failed, &|command| format!("sono {command}")),
-            [
-                "p on n1: end of the log of container c, before its restart:",
-                "  | one",
-                "  | two",
-                "  all of it: sono logs -p p --failed"
-            ]
-        );
-    }
 
     #[test]
     fn equal_obstacles_of_many_nodes_are_one_sentence() {

@@ -249,20 +249,26 @@ fn cells(line: &Line) -> [Text; FIXED_COLUMNS] {
 }
 
 /// Renders the table. If the details column does not fit, details are printed below their lines.
-fn table_within(lines: &[Line], width: Option<usize>) -> Text {
+pub(super) fn table_within(lines: &[Line], width: Option<usize>) -> Text {
     let widest = |column: usize| {
         let texts = lines.iter().map(|line| cells(line)[column].width());
         texts.chain([HEADER[column].len()]).max().unwrap_or_default()
     };
     // Including a blank on each side of every cell.
     let needed = (0..FIXED_COLUMNS).map(|column| widest(column) + 2).sum::<usize>();
+    let columns = width;
     let width = width.unwrap_or(usize::MAX);
     let target = widest(1)
         .saturating_sub(needed.saturating_sub(width))
         .max(MIN_TARGET_WIDTH);
     let below = lines.iter().any(|line| !line.detail.is_empty()) && width < needed + MIN_DETAIL_WIDTH;
     let has_column = !below && lines.iter().any(|line| !line.detail.is_empty());
-    let mut table = Grid::new(if has_column { &HEADER } else { &HEADER[..FIXED_COLUMNS] });
+    let header = if has_column {
+        &HEADER[..]
+    } else {
+        &HEADER[..FIXED_COLUMNS]
+    };
+    let mut table = Grid::within(header, columns);
     for line in lines {
         let tone = match (line.result.as_str(), line.state.as_str()) {
             (item::status::FAILED | item::status::TIMEOUT, _) | (_, plugin_status::FAILED) => Tone::Bad,

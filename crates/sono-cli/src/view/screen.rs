@@ -42,16 +42,11 @@ impl Screen {
             _ if printer.is_quiet() => Self::Silent,
             WaitOutput::Silent => Self::Silent,
             WaitOutput::Spinner | WaitOutput::Progress if printer.is_terminal() => {
-                let all = Stack::new();
-                let waiting = all.add_spinner();
+                let mut bars = Bars::on(printer.clone(), Stack::new());
+                let waiting = bars.all.add_spinner();
                 waiting.set_message("waiting for the aggregator");
-                Self::Bars(Bars {
-                    printer: printer.clone(),
-                    all,
-                    plugins: BTreeMap::new(),
-                    starts: BTreeMap::new(),
-                    waiting: Some(waiting),
-                })
+                bars.waiting = Some(waiting);
+                Self::Bars(bars)
             }
             WaitOutput::Spinner | WaitOutput::Progress => Self::Lines(printer.clone()),
         }
@@ -86,7 +81,18 @@ impl Screen {
 }
 
 impl Bars {
-    fn log(&self, changes: &[Change]) {
+    /// Bars without plugins.
+    pub(super) fn on(printer: Printer, all: Stack) -> Self {
+        Self {
+            printer,
+            all,
+            plugins: BTreeMap::new(),
+            starts: BTreeMap::new(),
+            waiting: None,
+        }
+    }
+
+    pub(super) fn log(&self, changes: &[Change]) {
         for Change { kind, text, .. } in changes {
             match kind {
                 ChangeKind::FailedTest => self.all.line(&Tone::Bad.paint(format!("✗ {text}"))),
@@ -100,7 +106,7 @@ impl Bars {
         }
     }
 
-    fn show(&mut self, status: &RunStatus, since: Duration, obstacle: &dyn Fn(&str) -> Option<String>) {
+    pub(super) fn show(&mut self, status: &RunStatus, since: Duration, obstacle: &dyn Fn(&str) -> Option<String>) {
         let views = plugins(status);
         if views.is_empty() {
             return;

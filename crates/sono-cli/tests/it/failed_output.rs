@@ -1,9 +1,11 @@
 //! The output of failed containers: in a running cluster and in archives.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 use sono_testkit::FakeApi;
 
-use crate::{Finished, retrieve, sono, with_cluster};
+use crate::{Finished, command, finished, retrieve, sono, with_cluster};
 
 const ERROR: &str = "container plugin of pod x on node n1 ended with exit code 1 and no result arrived";
 
@@ -144,4 +146,117 @@ fn output_of_a_failed_container_is_shown_while_it_exists() {
             "  hint:  to see its progress: sono status; to wait again: sono wait"
         ]
     );
+}
+
+/// A run whose plugin `p` has failed on `n1`, with twelve lines in its log, among them a token and an escape sequence.
+fn failing(token: &str) -> FakeApi {
+    let api = FakeApi::start();
+    let status = json!({"status": "running", "plugins": [{"plugin": "p", "node": "n1", "status": "running"}]});
+    api.put(json!({"apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": "sonobuoy", "namespace": "sonobuoy",
+            "labels": {"component": "sonobuoy", "sonobuoy-component": "aggregator"},
+            "annotations": {"sonobuoy.hept.io/status": status.to_string()}},
+        "spec": {"nodeName": "node1", "containers": [{"name": "kube-sonobuoy", "image": "i"}]},
+        "status": {"phase": "Running"}}));
+    api.put(pod());
+    let lines: String = (1..=10).map(|number| format!("line {number}.\n")).collect();
+    let log = format!("{lines}use {token}\n\u{1b}[2Jthe <end>\n");
+    api.put_log("sonobuoy", "x", "plugin", &log);
+    api
+}
+
+/// Standard output, standard error and the step summary of a command.
+fn everything(directory: &Path, kubeconfig: Option<&Path>, arguments: &[&str]) -> String {
+    let summary = directory.join("summary.md");
+    let output = command(directory)
+        .envs(kubeconfig.map(|path| ("KUBECONFIG", path)))
+        .env("GITHUB_STEP_SUMMARY", &summary)
+        .args(arguments)
+        .output()
+        .unwrap();
+    let Finished { stdout, stderr, .. } = finished(&output);
+    let summary = fs_err::read_to_string(summary).unwrap_or_default();
+    format!("{stdout}\n=== stderr\n{stderr}\n=== summary\n{summary}")
+}
+
+/// Every place that shows a failure shows the last lines of its log and the command that prints all of it.
+#[test]
+fn every_place_of_a_failure_in_a_cluster_has_its_log() {
+    let token = format!("ghp_{}", "a1B2".repeat(9));
+    let api = failing(&token);
+    let cases: [&[&str]; 7] = [
+        &["status"],
+        &["status", "--show-all"],
+        &["status", "-o", "table"],
+        &["status", "-o", "json"],
+        &["status", "-o", "yaml"],
+        &["status", "-o", "markdown"],
+        &["wait", "--wait=8s", "--exit-code"],
+    ];
+    for arguments in cases {
+        let directory = tempfile::tempdir().unwrap();
+        let kubeconfig = api.write_kubeconfig(directory.path());
+        let shown = everything(directory.path(), Some(&kubeconfig), arguments);
+        let parts: Vec<&str> = shown.split("\n=== ").collect();
+        let all_parts = if arguments[0] == "wait" {
+            // In the output, and in the step summary.
+            vec![parts[1], parts[2]]
+        } else {
+            vec![shown.as_str()]
+        };
+        for part in all_parts {
+            for text in [
+                "line 3.",
+                "line 10.",
+                "use [redacted]",
+                "the <end>",
+                "sono logs -p p --failed",
+            ] {
+                assert!(part.contains(text), "{arguments:?} lacks {text}: {part}");
+            }
+            for text in ["line 2.", token.as_str(), "\u{1b}"] {
+                assert!(!part.contains(text), "{arguments:?} has {text:?}: {part}");
+            }
+        }
+    }
+}
+
+/// The same for an archive.
+#[test]
+fn every_place_of_a_failure_in_an_archive_has_its_log() {
+    let cases: [(&[&str], bool); 8] = [
+        (&["results", "a.tar.gz"], true),
+        (&["results"], true),
+        (&["results", "a.tar.gz", "-p", "p"], true),
+        (&["results", "a.tar.gz", "-o", "table"], true),
+        (&["results", "a.tar.gz", "-o", "markdown"], true),
+        (&["results", "a.tar.gz", "-o", "junit"], true),
+        (&["results", "a.tar.gz", "-o", "json"], false),
+        (&["results", "a.tar.gz", "-o", "yaml"], false),
+    ];
+    for (arguments, has_command) in cases {
+        let directory = tempfile::tempdir().unwrap();
+        let name = if arguments.len() == 1 {
+            "202601010000_sonobuoy_x.tar.gz"
+        } else {
+            "a.tar.gz"
+        };
+        fs_err::write(directory.path().join(name), archive()).unwrap();
+        let shown = everything(directory.path(), None, arguments);
+        let (output, summary) = shown.split_once("\n=== summary\n").unwrap();
+        let command = format!("sono logs --archive {name} --failed");
+        let is_whole = !arguments.contains(&"-p") && !arguments.contains(&"markdown");
+        let parts = [(output, has_command)]
+            .into_iter()
+            .chain(is_whole.then_some((summary, true)));
+        for (part, has_command) in parts {
+            let escaped = part.replace("&lt;", "<").replace("&gt;", ">");
+            assert!(
+                escaped.contains("cannot find the <frobnicator>"),
+                "{arguments:?}: {part}"
+            );
+            assert!(!part.contains('\u{1b}'), "{arguments:?}: {part}");
+            assert_eq!(part.contains(&command), has_command, "{arguments:?}: {part}");
+        }
+    }
 }

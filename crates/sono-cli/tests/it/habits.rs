@@ -191,7 +191,10 @@ fn runs_of_all_namespaces_are_listed() {
     let api = FakeApi::start();
     api.put(aggregator("a", "1", "running"));
     api.put(aggregator("b", "2", "complete"));
-    let row = |namespace: &str, id: &str, status: &str| json!({"namespace": namespace, "run": id, "status": status, "created": "2026-01-01T00:00:00Z"});
+    let row = |namespace: &str, id: &str, status: &str| {
+        json!({"namespace": namespace, "run": id, "status": status,
+        "created": "2026-01-01T00:00:00Z", "aggregator": {"state": "running"}})
+    };
     let expected = json!([row("a", "1", "running"), row("b", "2", "failed")]);
     for arguments in [&["list", "-o", "json"][..], &["status", "-A", "-o", "json"]] {
         let finished = with_cluster(&api, arguments);
@@ -240,8 +243,138 @@ fn runs_are_listed_as_far_as_permitted() {
     let rows: Value = serde_json::from_str(&finished.stdout).unwrap();
     assert_eq!(
         rows,
-        json!([{"namespace": "a", "run": "a", "status": "running", "created": "2026-01-01T00:00:00Z"}])
+        json!([{"namespace": "a", "run": "a", "status": "running", "created": "2026-01-01T00:00:00Z",
+            "aggregator": {"state": "running"}}])
     );
+}
+
+/// Manifests of Sonobuoy have other labels; a Deployment may have no pod yet.
+#[test]
+fn runs_are_listed_by_every_label_of_aggregators() {
+    let api = FakeApi::start();
+    let mut old = aggregator("old", "1", "running");
+    old["metadata"]["labels"] = json!({"component": "sonobuoy", "run": "sonobuoy-master", "tier": "analysis"});
+    let mut both = aggregator("both", "2", "running");
+    both["metadata"]["labels"]["run"] = "sonobuoy-master".into();
+    let mut plugin = aggregator("plugin", "3", "running");
+    plugin["metadata"]["labels"] = json!({"component": "sonobuoy", "sonobuoy-component": "plugin"});
+    for pod in [old, both, plugin] {
+        api.put(pod);
+    }
+    api.put(json!({"apiVersion": "apps/v1", "kind": "Deployment",
+        "metadata": {"name": "sonobuoy", "namespace": "soon", "creationTimestamp": "2026-01-01T00:00:00Z",
+            "labels": {"component": "sonobuoy", "sonobuoy-component": "aggregator"}},
+        "spec": {"template": {"metadata": {"annotations": {"sono-run-id": "4"}}}},
+        "status": {"conditions": [{"type": "ReplicaFailure", "status": "True", "message": "exceeded quota"}]}}));
+    let listed = with_cluster(&api, &["list", "-o", "json"]);
+    let rows: Value = serde_json::from_str(&listed.stdout).unwrap();
+    let row = |namespace: &str, id: &str, status: &str, aggregator: Value| {
+        json!({"namespace": namespace, "run": id,
+        "status": status, "created": "2026-01-01T00:00:00Z", "aggregator": aggregator})
+    };
+    assert_eq!(
+        rows,
+        json!([
+            row("both", "2", "running", json!({"state": "running"})),
+            row("old", "1", "running", json!({"state": "running"})),
+            row(
+                "soon",
+                "4",
+                "pending",
+                json!({"state": "pending", "reason": "FailedCreate",
+                "message": "no pod can be created: exceeded quota"})
+            ),
+        ])
+    );
+    // `status` has the same state of each aggregator.
+    for row in rows.as_array().unwrap() {
+        let namespace = row["namespace"].as_str().unwrap();
+        let status = with_cluster(&api, &["status", "-n", namespace, "-o", "json"]);
+        let status: Value = serde_json::from_str(&status.stdout).unwrap();
+        assert_eq!(status["aggregator"], row["aggregator"], "{namespace}");
+    }
+}
+
+#[test]
+fn watched_status_continues_after_errors_of_the_api_server() {
+    let unavailable = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "ServiceUnavailable",
+        "code": 503, "message": "the server is starting"});
+    let pods = "/api/v1/namespaces/sonobuoy/pods";
+    let shown = with_cluster(
+        &{
+            let api = FakeApi::start();
+            api.put(aggregator("sonobuoy", "1", "complete"));
+            api
+        },
+        &["status"],
+    );
+    let api = FakeApi::start();
+    api.put(aggregator("sonobuoy", "1", "complete"));
+    api.fail_times("GET", pods, unavailable.clone(), 2);
+    let watched = with_cluster(&api, &["status", "-w", "--exit-code"]);
+    let lines: Vec<&str> = watched.stderr.lines().collect();
+    assert_eq!(
+        (watched.code, &watched.stdout),
+        (3, &shown.stdout),
+        "{}",
+        watched.stderr
+    );
+    assert!(
+        lines[0].starts_with("cannot read the status: ")
+            && lines[0].contains("the server is starting")
+            && lines[0].ends_with(", trying again"),
+        "{lines:?}"
+    );
+    let others = lines.iter().filter(|line| line.ends_with(", trying again")).count();
+    assert_eq!(others, 1, "{lines:?}");
+    // Without --watch it is an error, and with it a refusal.
+    api.fail_times("GET", pods, unavailable, 1);
+    assert_eq!(with_cluster(&api, &["status"]).code, 1);
+    api.fail("GET", pods, forbidden("u", "list", "pods", Some("sonobuoy")));
+    let refused = with_cluster(&api, &["status", "-w"]);
+    assert_eq!(
+        (refused.code, refused.stderr.lines().next()),
+        (1, Some("error: cannot search for a run in namespace `sonobuoy`"))
+    );
+}
+
+/// The API server fails after the first status; the watch ends with the run.
+#[test]
+fn watched_status_survives_an_outage() {
+    let api = FakeApi::start();
+    api.put(aggregator("sonobuoy", "1", "running"));
+    let directory = tempfile::tempdir().unwrap();
+    let kubeconfig = api.write_kubeconfig(directory.path());
+    let watching = command(directory.path())
+        .env("KUBECONFIG", kubeconfig)
+        .args(["status", "-w"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lists = || {
+        let requests = api.requests();
+        let list = "GET /api/v1/namespaces/sonobuoy/pods";
+        requests.iter().filter(|request| *request == list).count()
+    };
+    let wait_for = |number: usize| {
+        let started = std::time::Instant::now();
+        while lists() < number {
+            assert!(started.elapsed().as_secs() < 30, "{:?}", api.requests());
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+    };
+    wait_for(3);
+    api.disconnect();
+    let before = lists();
+    wait_for(before + 2);
+    api.put(aggregator("sonobuoy", "1", "complete"));
+    api.reconnect();
+    let ended = finished(&watching.wait_with_output().unwrap());
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    assert!(ended.stdout.contains("run complete"), "{}", ended.stdout);
+    let retried = ended.stderr.lines().filter(|line| line.ends_with(", trying again"));
+    assert_eq!(retried.count(), 1, "{}", ended.stderr);
 }
 
 #[test]

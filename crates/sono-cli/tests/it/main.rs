@@ -24,6 +24,7 @@ mod json_trees;
 mod logs;
 mod manifests;
 mod objects;
+mod obstacles;
 mod plugin_command;
 mod plugin_definitions;
 mod plugin_test;

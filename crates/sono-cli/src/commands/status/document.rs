@@ -3,13 +3,13 @@
 use jiff::Timestamp;
 use serde::Serialize;
 use sono_kube::stuck::Explanation;
-use sono_types::{LeftOut, OverallStatus, PluginStatus, RunStatus, TarInfo, status::plugin_status};
+use sono_types::{LeftOut, OverallStatus, PluginStatus, RunStatus, TarInfo, constants::GLOBAL, status::plugin_status};
 
-use crate::view::{obstacles::Obstacle, overview::obstacle_of};
+use crate::view::{failed_log::FailedLog, obstacles::Obstacle, overview::obstacle_of};
 
-/// RowState of the pod of a row or of the aggregator.
-#[derive(Debug, Serialize)]
-pub(super) struct RowState {
+/// State of the pod of a row or of the aggregator.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub(in crate::commands) struct RowState {
     /// `pending`, `running`, `complete`, `failed`, …
     state: String,
     /// One word, such as `ErrImagePull`.
@@ -24,7 +24,7 @@ pub(super) struct RowState {
 }
 
 impl RowState {
-    pub(super) fn new(state: &str, why: Option<&Explanation>) -> Self {
+    pub(in crate::commands) fn new(state: &str, why: Option<&Explanation>) -> Self {
         Self {
             state: state.to_owned(),
             reason: why.map(|why| why.reason.clone()),
@@ -51,6 +51,9 @@ struct Row<'a> {
     row: &'a PluginStatus,
     #[serde(flatten)]
     state: RowState,
+    /// End of the log of its failed container. Of equal failures only the first has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    log: Option<&'a FailedLog>,
 }
 
 /// Document of a run with a status. Its first keys are those of the status annotation.
@@ -66,7 +69,12 @@ pub(super) struct Document<'a> {
 }
 
 impl<'a> Document<'a> {
-    pub(super) fn new(status: &'a RunStatus, obstacles: &[Obstacle], aggregator: &'a RowState) -> Self {
+    pub(super) fn new(
+        status: &'a RunStatus,
+        obstacles: &[Obstacle],
+        aggregator: &'a RowState,
+        logs: &'a [FailedLog],
+    ) -> Self {
         let RunStatus {
             plugins,
             status,
@@ -76,6 +84,9 @@ impl<'a> Document<'a> {
         let row = |row: &'a PluginStatus| Row {
             row,
             state: RowState::of_row(row, obstacles),
+            log: logs
+                .iter()
+                .find(|log| log.plugin == row.plugin && (row.node == GLOBAL || log.node.as_ref() == Some(&row.node))),
         };
         Self {
             plugins: plugins.as_ref().map(|rows| rows.iter().map(row).collect()),
@@ -111,6 +122,7 @@ impl<'a> NoStatusDocument<'a> {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use sono_kube::FailedOutput;
 
     use super::*;
 
@@ -133,7 +145,13 @@ mod tests {
             why: Explanation::new("ErrImagePull", "image i: not found", Some(since)),
         }];
         let aggregator = RowState::new("running", None);
-        let document = Document::new(&parsed, &obstacles, &aggregator);
+        let output = FailedOutput {
+            container: "c".to_owned(),
+            previous: false,
+            lines: vec!["cannot start".to_owned()],
+        };
+        let logs = [FailedLog::new(&obstacles[0], output, &|command| command.to_owned())];
+        let document = Document::new(&parsed, &obstacles, &aggregator, &logs);
         let mut expected = status;
         expected["aggregator"] = json!({"state": "running"});
         expected["plugins"][0]["state"] = "running".into();
@@ -145,6 +163,8 @@ mod tests {
         ] {
             expected["plugins"][1][key] = value.into();
         }
+        expected["plugins"][1]["log"] = json!({"container": "c", "previous": false, "lines": ["cannot start"],
+            "command": "logs -p p --failed"});
         for (key, value) in [("state", "failed"), ("reason", "NoResult"), ("message", "gone")] {
             expected["plugins"][2][key] = value.into();
         }
