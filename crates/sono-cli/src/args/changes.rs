@@ -15,7 +15,12 @@ pub struct Changes {
     #[arg(long, value_name = "REGEX", help_heading = "Kubernetes tests")]
     pub e2e_focus: Option<String>,
     /// Regular expression of tests to skip, instead of the mode's
-    #[arg(long, value_name = "REGEX", help_heading = "Kubernetes tests")]
+    #[arg(
+        long,
+        value_name = "REGEX",
+        help_heading = "Kubernetes tests",
+        hide_short_help = true
+    )]
     pub e2e_skip: Option<String>,
     /// Number of tests to run in parallel, or auto, false or true; overrides the mode.
     ///

@@ -71,7 +71,8 @@ pub(crate) fn describe_level(program: Command) -> Command {
     };
     let of_aggregator = level
         .clone()
-        .help("Log level of sono and of the aggregator, from panic to trace");
+        .help("Log level of sono and of the aggregator, from panic to trace")
+        .hide_short_help(true);
     let with = WITH_AGGREGATOR
         .iter()
         .fold(program, |program, path| set(program, path, &of_aggregator));

@@ -27,7 +27,7 @@ pub struct Plan {
     ///
     /// It applies to the images of sono, of built-in plugins and of the Kubernetes tests, unless a flag names an image.
     /// Each image is expected under the last part of its name, where `sono images push --custom-registry` stores it.
-    #[arg(long, value_name = "REGISTRY", conflicts_with_all = ["e2e_repo", "e2e_repo_config"], help_heading = "Images")]
+    #[arg(long, value_name = "REGISTRY", conflicts_with_all = ["e2e_repo", "e2e_repo_config"], help_heading = "Images", hide_short_help = true)]
     pub registry: Option<String>,
     /// Image of both the aggregator and the worker
     #[arg(long, value_name = "IMAGE", help_heading = "Images", hide_short_help = true)]

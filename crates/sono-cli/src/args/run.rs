@@ -25,7 +25,7 @@ pub struct Run {
     #[command(flatten)]
     pub cluster: Cluster,
     /// Manifest to apply, written by `sono gen` or Sonobuoy; - reads standard input
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE", hide_short_help = true)]
     pub file: Option<PathBuf>,
     #[command(flatten)]
     pub preflight: Preflight,
@@ -49,7 +49,7 @@ pub struct Run {
     /// With --rm: number of archives to retain in the current directory, newest first
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..), requires = "rm", hide_short_help = true)]
     pub keep: Option<u32>,
-    /// Run plugins as processes on this machine, without a cluster
+    /// Run plugins as processes here, without a cluster
     #[arg(long)]
     pub local: bool,
 }

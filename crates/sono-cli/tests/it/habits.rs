@@ -297,8 +297,9 @@ fn runs_are_listed_by_every_label_of_aggregators() {
 
 #[test]
 fn watched_status_continues_after_errors_of_the_api_server() {
-    let unavailable = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "ServiceUnavailable",
-        "code": 503, "message": "the server is starting"});
+    // The client itself tries 503 again.
+    let unavailable = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "InternalError",
+        "code": 500, "message": "the server is starting"});
     let pods = "/api/v1/namespaces/sonobuoy/pods";
     let shown = with_cluster(
         &{
