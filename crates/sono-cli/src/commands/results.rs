@@ -411,12 +411,12 @@ impl Text<'_> {
             let Ok(plugin) = self.gathered.plugin(name) else {
                 continue;
             };
-            let Part::Tally(_, failures) = &plugin.part else {
-                continue;
-            };
-            is_any |= !failures.is_empty();
-            let lines = archive::logs(name, failures);
-            lines.iter().for_each(|line| self.printer.note(line));
+            if let Part::Tally(_, failures) = &plugin.part {
+                is_any |= !failures.is_empty();
+                for line in archive::logs(name, failures) {
+                    self.printer.note(&line);
+                }
+            }
         }
         if is_any {
             self.printer.note(&format!("hint: for all of the logs: {command}"));

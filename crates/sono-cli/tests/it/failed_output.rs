@@ -159,8 +159,8 @@ fn failing(token: &str) -> FakeApi {
         "spec": {"nodeName": "node1", "containers": [{"name": "kube-sonobuoy", "image": "i"}]},
         "status": {"phase": "Running"}}));
     api.put(pod());
-    let lines: String = (1..=10).map(|number| format!("line {number}.\n")).collect();
-    let log = format!("{lines}use {token}\n\u{1b}[2Jthe <end>\n");
+    let lines: Vec<String> = (1..=10).map(|number| format!("line {number}.")).collect();
+    let log = format!("{}\nuse {token}\n\u{1b}[2Jthe <end>\n", lines.join("\n"));
     api.put_log("sonobuoy", "x", "plugin", &log);
     api
 }

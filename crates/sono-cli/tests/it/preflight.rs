@@ -177,7 +177,9 @@ const CHECKED: [&str; 4] = ["run", "-n", "lim", "--skip-preflight=existingnamesp
 fn limited(labels: &serde_json::Value, objects: &[serde_json::Value]) -> FakeApi {
     let api = healthy();
     api.put(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "lim", "labels": labels}}));
-    objects.iter().for_each(|object| api.put(object.clone()));
+    for object in objects {
+        api.put(object.clone());
+    }
     api
 }
 

@@ -48,7 +48,7 @@ impl RowState {
 #[derive(Debug, Serialize)]
 struct Row<'a> {
     #[serde(flatten)]
-    row: &'a PluginStatus,
+    reported: &'a PluginStatus,
     #[serde(flatten)]
     state: RowState,
     /// End of the log of its failed container. Of equal failures only the first has one.
@@ -82,7 +82,7 @@ impl<'a> Document<'a> {
             left_out,
         } = status;
         let row = |row: &'a PluginStatus| Row {
-            row,
+            reported: row,
             state: RowState::of_row(row, obstacles),
             log: logs
                 .iter()
