@@ -99,7 +99,9 @@ async fn failed_job_container_fails_the_plugin_ten_seconds_after_the_worker_exit
 async fn failure_has_the_end_of_the_log_before_the_restart() {
     let (api, folder) = (api(), tempfile::tempdir().unwrap());
     let names = ["n1", "n2", "n3"];
-    names.iter().for_each(|name| node(&api, name));
+    for name in names {
+        node(&api, name);
+    }
     let run = aggregator_of(plugin("p", DriverKind::DaemonSet), &api, folder.path()).await;
     let set = daemon_set(&api).await;
     api.put_previous_log(NAMESPACE, "p-n1", "plugin", "no disk\n\u{1b}[2Jend\n");
