@@ -213,7 +213,6 @@ fn flags_of_run_are_grouped() {
             "Arguments:",
             "Options:",
             "Cluster:",
-            "Images:",
             "Kubernetes tests:",
             "Waiting:",
             "Global:",
