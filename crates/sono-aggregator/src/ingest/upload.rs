@@ -191,14 +191,9 @@ impl Uploads {
         match self.store(&mut ticket, key, head, stream, slot).await {
             Ok(Placement::Small { staged, body }) => self.finish_small(ticket, key, staged, body).await,
             Ok(Placement::InPlace) => self.finish_in_place(ticket, key).await,
-            Ok(Placement::Reported(reason)) => finish_recorded(ticket, UploadOutcome::Reported(reason)).await,
+            Ok(Placement::Reported(reason)) => finish_without_result(ticket, UploadOutcome::Reported(reason)).await,
             Err(error) => {
-                let outcome = error.outcome();
-                if matches!(outcome, UploadOutcome::Refused(_)) {
-                    finish_recorded(ticket, outcome).await?;
-                } else {
-                    ticket.finish(outcome, None).await?;
-                }
+                finish_without_result(ticket, error.outcome()).await?;
                 Err(error)
             }
         }
@@ -369,12 +364,13 @@ impl Uploads {
     }
 }
 
-/// Finishes an upload that ends as an error of its result. Its sender does not send it again, so the response must not come before
-/// the record is on disk.
-async fn finish_recorded(ticket: UploadTicket, outcome: UploadOutcome) -> Result<(), UploadError> {
+/// Finishes an upload that stores no result. The sender of an error of the result does not send it again, so the response must not
+/// come before the record is on disk.
+async fn finish_without_result(ticket: UploadTicket, outcome: UploadOutcome) -> Result<(), UploadError> {
+    let is_final = matches!(outcome, UploadOutcome::Reported(_) | UploadOutcome::Refused(_));
     match ticket.finish(outcome, None).await?.unrecorded {
-        None => Ok(()),
-        Some(reason) => Err(UploadError::Storage(format!("cannot record the error: {reason}"))),
+        Some(reason) if is_final => Err(UploadError::Storage(format!("cannot record the error: {reason}"))),
+        _ => Ok(()),
     }
 }
 
@@ -416,8 +412,8 @@ mod tests {
         test_run::run_of_one_result,
     };
 
-    /// Reports an error of the result to a coordinator whose journal gives this answer.
-    async fn report_error(unrecorded: Option<NotRecorded>) -> Result<(), UploadError> {
+    /// Finishes an upload with a coordinator whose journal gives this answer.
+    async fn finish(outcome: UploadOutcome, unrecorded: Option<NotRecorded>) -> Result<(), UploadError> {
         let (mut run, key) = run_of_one_result(false);
         let (coordinator, mut requests) = CoordinatorHandle::new();
         let answers = tokio::spawn(async move {
@@ -436,7 +432,7 @@ mod tests {
             }
         });
         let ticket = coordinator.begin(&key).await.unwrap().unwrap();
-        let finished = finish_recorded(ticket, UploadOutcome::Reported("no result".to_owned())).await;
+        let finished = finish_without_result(ticket, outcome).await;
         drop(coordinator);
         answers.await.unwrap();
         finished
@@ -445,9 +441,16 @@ mod tests {
     /// The sender of an error does not repeat it after a success: with a full disk it is asked to.
     #[tokio::test]
     async fn error_that_is_not_in_the_journal_is_not_acknowledged() {
-        assert_eq!(report_error(None).await, Ok(()));
-        let full = Some(NotRecorded("no space left".to_owned()));
-        let reason = "cannot record the error: no space left".to_owned();
-        assert_eq!(report_error(full).await, Err(UploadError::Storage(reason)));
+        let full = NotRecorded("no space left".to_owned());
+        let unrecorded = UploadError::Storage("cannot record the error: no space left".to_owned());
+        let reason = || "no result".to_owned();
+        for outcome in [UploadOutcome::Reported(reason()), UploadOutcome::Refused(reason())] {
+            assert_eq!(finish(outcome.clone(), None).await, Ok(()));
+            assert_eq!(finish(outcome, Some(full.clone())).await, Err(unrecorded.clone()));
+        }
+        // These are sent again anyway.
+        for outcome in [UploadOutcome::Unstored(reason()), UploadOutcome::Aborted] {
+            assert_eq!(finish(outcome, Some(full.clone())).await, Ok(()));
+        }
     }
 }
