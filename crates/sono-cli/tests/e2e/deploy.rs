@@ -1,6 +1,9 @@
 //! `deploy/kustomize`: the cluster accepts every overlay, and runs work in the prepared namespaces.
 
-use std::path::{Component, Path, PathBuf};
+use std::{
+    path::{Component, Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 use crate::{
     harness::{kubectl, plugin, sono, text},
@@ -19,10 +22,17 @@ fn relative_path(from: &Path, to: &Path) -> String {
     up.chain(down).collect::<PathBuf>().display().to_string()
 }
 
+fn alone() -> MutexGuard<'static, ()> {
+    OBJECTS_OF_THE_CLUSTER.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn kustomize() -> PathBuf {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/kustomize");
     folder.canonicalize().expect("the directory exists")
 }
+
+/// Overlays share the names of their objects outside of namespaces: only one test at a time uses them.
+static OBJECTS_OF_THE_CLUSTER: Mutex<()> = Mutex::new(());
 
 /// An overlay in its own namespace, which is deleted at the end.
 struct Overlay {
@@ -77,6 +87,7 @@ impl Drop for Overlay {
 
 #[test]
 fn every_overlay_is_accepted_by_the_server() {
+    let _alone = alone();
     let overlays = fs_err::read_dir(kustomize().join("overlays")).expect("overlays");
     let names: Vec<String> = overlays
         .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
@@ -140,6 +151,7 @@ fn as_member_of(group: &str, directory: &Path) -> String {
 /// objects are not deleted.
 #[test]
 fn a_run_works_in_a_prepared_namespace() {
+    let _alone = alone();
     let components = "components:\n- KUSTOMIZE/components/network-policy\n";
     let mut overlay = Overlay::new("e2e-prepared", "overlays/minimal-restricted", components);
     overlay.apply();
@@ -175,6 +187,7 @@ fn a_run_works_in_a_prepared_namespace() {
 /// The CronJob's pod runs the plugins with its own account, and the newest archives on the volume are retained.
 #[test]
 fn nights_leave_as_many_archives_as_they_should() {
+    let _alone = alone();
     let volume = Volume::new("e2e-nightly");
     let rest = "configMapGenerator:
 - name: sono-nightly-plugins
