@@ -114,17 +114,12 @@ impl Bars {
         if let Some(waiting) = self.waiting.take() {
             waiting.clear();
         }
-        let width = views
-            .iter()
-            .map(|view| Text::from(&view.name).width())
-            .max()
-            .unwrap_or_default();
-        for view in &views {
+        for (view, subject) in views.iter().zip(subjects(&views)) {
             let bar = self
                 .plugins
                 .entry(view.name.clone())
                 .or_insert_with(|| self.all.add("{prefix}  {bar:20}  {pos:>5}/{len:5}  {wide_msg}"));
-            bar.set_prefix(subject(view, width));
+            bar.set_prefix(subject);
             let (length, position) = extent(view);
             bar.set_length(length);
             bar.set_position(position);
@@ -146,19 +141,10 @@ impl Bars {
             bar.clear();
         }
         let views = status.map(plugins).unwrap_or_default();
-        let width = views
-            .iter()
-            .map(|view| Text::from(&view.name).width())
-            .max()
-            .unwrap_or_default();
-        for view in &views {
+        for (view, subject) in views.iter().zip(subjects(&views)) {
             let verdict = view.verdict().unwrap_or_else(|| "no result".to_owned());
-            self.printer.note(&text![
-                subject(view, width),
-                "  ",
-                view.tone().paint(verdict),
-                view.gap()
-            ]);
+            self.printer
+                .note(&text![subject, "  ", view.tone().paint(verdict), view.gap()]);
         }
     }
 }
@@ -174,9 +160,23 @@ fn clock(time: ChangeTime, now: Timestamp, zone: &TimeZone) -> String {
     }
 }
 
-/// Name of a plugin and its targets.
-fn subject(view: &PluginView, width: usize) -> Text {
-    text![Text::from(&view.name).padded(width), format!("  {:8}", view.target())]
+/// Names of plugins and their targets, in two columns.
+fn subjects(views: &[PluginView]) -> Vec<Text> {
+    let targets: Vec<String> = views.iter().map(PluginView::target).collect();
+    let names = views
+        .iter()
+        .map(|view| Text::from(&view.name).width())
+        .max()
+        .unwrap_or_default();
+    let width = targets
+        .iter()
+        .map(|target| target.chars().count())
+        .max()
+        .unwrap_or_default();
+    let columns = views.iter().zip(targets);
+    columns
+        .map(|(view, target)| text![Text::from(&view.name).padded(names), format!("  {target:width$}")])
+        .collect()
 }
 
 /// Length and position of a bar: tests of a global plugin that reports them, otherwise targets.

@@ -11,8 +11,40 @@ use super::Stack;
 
 #[derive(Debug, Default)]
 struct Screen {
-    rows: Vec<String>,
-    cursor: usize,
+    rows: Vec<Vec<char>>,
+    row: usize,
+    /// The width after the last column: the next character begins a row.
+    column: usize,
+}
+
+impl Screen {
+    fn put(&mut self, character: char, width: usize) {
+        match character {
+            '\r' => self.column = 0,
+            '\n' => self.begin_row(),
+            _ => {
+                if self.column == width {
+                    self.begin_row();
+                }
+                let column = self.column;
+                let row = self.current();
+                row.resize(row.len().max(column + 1), ' ');
+                row[column] = character;
+                self.column += 1;
+            }
+        }
+    }
+
+    fn begin_row(&mut self) {
+        self.row += 1;
+        self.column = 0;
+    }
+
+    fn current(&mut self) -> &mut Vec<char> {
+        let rows = self.rows.len().max(self.row + 1);
+        self.rows.resize(rows, Vec::new());
+        &mut self.rows[self.row]
+    }
 }
 
 /// A terminal of a width. Clones share their screen.
@@ -30,23 +62,17 @@ impl FakeTerminal {
         }
     }
 
-    /// Visible lines.
+    /// Visible lines, without colours.
     pub(crate) fn text(&self) -> String {
-        self.screen().rows.join("\n")
+        let rows = &self.screen().rows;
+        let lines = rows
+            .iter()
+            .map(|row| row.iter().collect::<String>().trim_end().to_owned());
+        lines.collect::<Vec<_>>().join("\n").trim_end().to_owned()
     }
 
     fn screen(&self) -> MutexGuard<'_, Screen> {
         self.screen.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The line of the cursor.
-    fn edit(&self, change: impl FnOnce(&mut String)) {
-        let mut screen = self.screen();
-        let cursor = screen.cursor;
-        if screen.rows.len() <= cursor {
-            screen.rows.resize(cursor + 1, String::new());
-        }
-        change(&mut screen.rows[cursor]);
     }
 }
 
@@ -65,12 +91,12 @@ impl TermLike for FakeTerminal {
 
     fn move_cursor_up(&self, lines: usize) -> io::Result<()> {
         let mut screen = self.screen();
-        screen.cursor = screen.cursor.saturating_sub(lines);
+        screen.row = screen.row.saturating_sub(lines);
         Ok(())
     }
 
     fn move_cursor_down(&self, lines: usize) -> io::Result<()> {
-        self.screen().cursor += lines;
+        self.screen().row += lines;
         Ok(())
     }
 
@@ -83,18 +109,21 @@ impl TermLike for FakeTerminal {
     }
 
     fn write_line(&self, text: &str) -> io::Result<()> {
-        self.write_str(text)?;
-        self.screen().cursor += 1;
-        Ok(())
+        self.write_str(&format!("{text}\n"))
     }
 
     fn write_str(&self, text: &str) -> io::Result<()> {
-        self.edit(|row| row.push_str(text));
+        let mut screen = self.screen();
+        for character in anstream::adapter::strip_str(text).to_string().chars() {
+            screen.put(character, usize::from(self.width));
+        }
         Ok(())
     }
 
     fn clear_line(&self) -> io::Result<()> {
-        self.edit(String::clear);
+        let mut screen = self.screen();
+        screen.current().clear();
+        screen.column = 0;
         Ok(())
     }
 
