@@ -13,7 +13,7 @@ pub struct Cluster {
     /// Path to a kubeconfig [default: KUBECONFIG, ~/.kube/config, or the pod's service account]
     #[arg(long, value_name = "FILE", help_heading = "Cluster")]
     pub kubeconfig: Option<PathBuf>,
-    /// Context in the kubeconfig [default: the current one]
+    /// Kubeconfig context [default: its current-context]
     #[arg(long, value_name = "NAME", help_heading = "Cluster")]
     pub context: Option<String>,
 }

@@ -10,8 +10,8 @@ const EXAMPLES: &str = "\
 Examples:
   sono run --mode quick --rm             quick test: verdict, archive, clean-up
   sono run host-check --wait             check all nodes
-  sono run -p my-plugin.yaml --dry-run   check it without creating anything
-  sono run --local                       check this machine, without cluster";
+  sono run -p my-plugin.yaml --dry-run   check the plugin, create nothing
+  sono run --local                       check this machine, without a cluster";
 
 /// `sono run`
 #[derive(Debug, Args)]
@@ -49,7 +49,7 @@ pub struct Run {
     /// With --rm: number of archives to retain in the current directory, newest first
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..), requires = "rm", hide_short_help = true)]
     pub keep: Option<u32>,
-    /// Run plugins as processes here, without a cluster
+    /// Run plugins as local processes, without a cluster
     #[arg(long)]
     pub local: bool,
 }

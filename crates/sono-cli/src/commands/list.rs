@@ -38,7 +38,7 @@ struct Row {
     run: Option<String>,
     /// Status of the run or, before it is known, phase of the aggregator's pod; the verdict of a complete run.
     status: String,
-    /// Creation of the newest pod of the aggregator.
+    /// Creation of the newest pod of the aggregator, or of its Deployment if it has no pod.
     #[serde(skip_serializing_if = "Option::is_none")]
     created: Option<Timestamp>,
     /// As in the document of `status`.

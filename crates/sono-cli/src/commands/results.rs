@@ -158,7 +158,7 @@ pub(super) fn newest_archive(printer: &Printer) -> Result<PathBuf, CliError> {
     let newest = retrieve::newest(Path::new("."));
     let newest = newest.map_err(|error| CliError::new("cannot list the current directory").caused_by(&error))?;
     let newest = newest.ok_or_else(|| {
-        CliError::new("the current directory contains no archive of a run")
+        CliError::new("no archive of a run is in the current directory")
             .hint("name an archive: sono results ARCHIVE, or retrieve one: sono retrieve")
     })?;
     printer.note(&format!("newest archive: {}", newest.display()));
@@ -411,9 +411,9 @@ impl Text<'_> {
             let Ok(plugin) = self.gathered.plugin(name) else {
                 continue;
             };
-            if let Part::Tally(_, failures) = &plugin.part {
-                is_any |= !failures.is_empty();
-                for line in archive::logs(name, failures) {
+            if let Part::Tally(_, logs) = &plugin.part {
+                is_any |= !logs.first.is_empty();
+                for line in archive::logs(name, &logs.first, logs.others) {
                     self.printer.note(&line);
                 }
             }

@@ -37,6 +37,8 @@ const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Time limit of `--watch` for a first status while the API server fails.
 const FIRST_STATUS_LIMIT: Duration = Duration::from_secs(30);
+/// Time limit of an outage of the API server after that.
+const OUTAGE_LIMIT: Duration = Duration::from_mins(10);
 
 pub(super) async fn status(arguments: args::Status, given: &GivenFlags, printer: &Printer) -> Result<u8, CliError> {
     if arguments.all_namespaces {
@@ -76,7 +78,7 @@ pub(super) async fn status(arguments: args::Status, given: &GivenFlags, printer:
                 let limit = if shown.is_none() {
                     FIRST_STATUS_LIMIT
                 } else {
-                    Duration::MAX
+                    OUTAGE_LIMIT
                 };
                 let may_retry = arguments.watch && error.is_transient() && !printer.is_broken();
                 if !may_retry || outage.duration() >= limit {
@@ -319,11 +321,11 @@ impl StatusCommand<'_> {
 pub(super) fn print_document(format: Format, document: &impl Serialize, printer: &Printer) -> Result<(), CliError> {
     if matches!(format, Format::Yaml) {
         let text = yaml::to_string(document)
-            .map_err(|error| CliError::new("cannot write the status as YAML").details([error.to_string()]))?;
+            .map_err(|error| CliError::new("cannot write the output as YAML").details([error.to_string()]))?;
         return printer.document(format, &format!("{}\n", text.trim_end()));
     }
     let text = serde_json::to_string(document);
-    let text = text.map_err(|error| CliError::new("cannot write the status as JSON").caused_by(&error))?;
+    let text = text.map_err(|error| CliError::new("cannot write the output as JSON").caused_by(&error))?;
     printer.document(format, &(text + "\n"))
 }
 

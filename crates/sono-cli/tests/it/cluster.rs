@@ -17,7 +17,7 @@ fn success(stdout: &str, stderr: &str) -> Finished {
     }
 }
 
-fn aggregator(status: Option<&Value>, phase: &str) -> Value {
+pub(crate) fn aggregator(status: Option<&Value>, phase: &str) -> Value {
     let mut pod = json!({
         "apiVersion": "v1", "kind": "Pod",
         "metadata": {"name": "sonobuoy", "namespace": "sonobuoy",

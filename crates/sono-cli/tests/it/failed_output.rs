@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use sono_testkit::FakeApi;
 
-use crate::{Finished, command, finished, retrieve, sono, with_cluster};
+use crate::{Finished, cluster::aggregator, command, finished, retrieve, sono, with_cluster};
 
 const ERROR: &str = "container plugin of pod x on node n1 ended with exit code 1 and no result arrived";
 
@@ -109,12 +109,7 @@ fn results_show_the_end_of_the_log() {
 fn output_of_a_failed_container_is_shown_while_it_exists() {
     let api = FakeApi::start();
     let status = json!({"status": "running", "plugins": [{"plugin": "p", "node": "n1", "status": "running"}]});
-    api.put(json!({"apiVersion": "v1", "kind": "Pod",
-        "metadata": {"name": "sonobuoy", "namespace": "sonobuoy",
-            "labels": {"component": "sonobuoy", "sonobuoy-component": "aggregator"},
-            "annotations": {"sonobuoy.hept.io/status": status.to_string()}},
-        "spec": {"nodeName": "node1", "containers": [{"name": "kube-sonobuoy", "image": "i"}]},
-        "status": {"phase": "Running"}}));
+    api.put(aggregator(Some(&status), "Running"));
     api.put(pod());
     api.put_log("sonobuoy", "x", "plugin", "starting\ncannot find the frobnicator\n");
     let output = [
@@ -152,12 +147,7 @@ fn output_of_a_failed_container_is_shown_while_it_exists() {
 fn failing(token: &str) -> FakeApi {
     let api = FakeApi::start();
     let status = json!({"status": "running", "plugins": [{"plugin": "p", "node": "n1", "status": "running"}]});
-    api.put(json!({"apiVersion": "v1", "kind": "Pod",
-        "metadata": {"name": "sonobuoy", "namespace": "sonobuoy",
-            "labels": {"component": "sonobuoy", "sonobuoy-component": "aggregator"},
-            "annotations": {"sonobuoy.hept.io/status": status.to_string()}},
-        "spec": {"nodeName": "node1", "containers": [{"name": "kube-sonobuoy", "image": "i"}]},
-        "status": {"phase": "Running"}}));
+    api.put(aggregator(Some(&status), "Running"));
     api.put(pod());
     let lines: Vec<String> = (1..=10).map(|number| format!("line {number}.")).collect();
     let log = format!("{}\nuse {token}\n\u{1b}[2Jthe <end>\n", lines.join("\n"));

@@ -323,10 +323,10 @@ fn watched_status_continues_after_errors_of_the_api_server() {
     assert!(
         lines[0].starts_with("cannot read the status: ")
             && lines[0].contains("the server is starting")
-            && lines[0].ends_with(", trying again"),
+            && lines[0].ends_with("; trying again"),
         "{lines:?}"
     );
-    let others = lines.iter().filter(|line| line.ends_with(", trying again")).count();
+    let others = lines.iter().filter(|line| line.ends_with("; trying again")).count();
     assert_eq!(others, 1, "{lines:?}");
     // Without --watch it is an error, and with it a refusal.
     api.fail_times("GET", pods, unavailable, 1);
@@ -374,7 +374,7 @@ fn watched_status_survives_an_outage() {
     let ended = finished(&watching.wait_with_output().unwrap());
     assert_eq!(ended.code, 0, "{}", ended.stderr);
     assert!(ended.stdout.contains("run complete"), "{}", ended.stdout);
-    let retried = ended.stderr.lines().filter(|line| line.ends_with(", trying again"));
+    let retried = ended.stderr.lines().filter(|line| line.ends_with("; trying again"));
     assert_eq!(retried.count(), 1, "{}", ended.stderr);
 }
 
@@ -396,7 +396,7 @@ fn results_of_the_newest_archive_are_shown() {
     assert_eq!(
         sono(directory.path(), &["results"]),
         failure(
-            "error: the current directory contains no archive of a run\n  hint:  name an archive: sono results ARCHIVE, or retrieve one: sono retrieve\n"
+            "error: no archive of a run is in the current directory\n  hint:  name an archive: sono results ARCHIVE, or retrieve one: sono retrieve\n"
         )
     );
     put("202601010001_sonobuoy_new.tar.gz", "name: p\nstatus: failed\n");

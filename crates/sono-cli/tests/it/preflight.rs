@@ -171,6 +171,14 @@ fn roles_cannot_be_detected_without_a_cluster() {
     );
 }
 
+const WITH_ACCOUNT: [&str; 5] = [
+    "-p",
+    "host-check",
+    "--existing-service-account",
+    "--service-account-name",
+    "mine",
+];
+
 const CHECKED: [&str; 4] = ["run", "-n", "lim", "--skip-preflight=existingnamespace"];
 
 /// A cluster with the namespace `lim` and objects in it.
@@ -234,7 +242,7 @@ fn quota_that_is_too_small_is_reported_before_the_run() {
             &[&CHECKED[..], &["-p", "host-check"]].concat(),
         )
     };
-    let needs = "in namespace `lim`; the run needs at least 2: one of the aggregator and one of each plugin";
+    let needs = "in namespace `lim`; the run needs at least 2: one for the aggregator and one for each plugin that runs at the same time";
     let hint = "raise it: kubectl -n lim edit resourcequota few; to skip this check: --skip-preflight=quota";
     for (hard, allows) in [("0", "0 pods"), ("1", "1 pod")] {
         let error = format!("error: quota `few` allows {allows} {needs}\n  hint:  {hint}\n");
@@ -249,18 +257,11 @@ fn quota_that_is_too_small_is_reported_before_the_run() {
 #[test]
 fn missing_service_account_is_reported_before_the_run() {
     let api = limited(&json!({}), &[]);
-    let flags = [
-        "-p",
-        "host-check",
-        "--existing-service-account",
-        "--service-account-name",
-        "mine",
-    ];
-    let run = || with_cluster(&api, &[&CHECKED[..], &flags].concat());
+    let run = || with_cluster(&api, &[&CHECKED[..], &WITH_ACCOUNT].concat());
     assert_eq!(
         run(),
         failure(
-            "error: service account `mine` of the aggregator, plugin host-check does not exist in namespace `lim`\n  \
+            "error: service account `mine`, used by the aggregator and plugin host-check, does not exist in namespace `lim`\n  \
              hint:  create it: kubectl -n lim create serviceaccount mine; to skip this check: --skip-preflight=serviceaccount\n"
         )
     );
@@ -276,12 +277,5 @@ fn unreadable_limits_are_not_checked() {
         let path = format!("/api/v1/namespaces/lim/{resource}");
         api.fail("GET", &path, forbidden("dev", verb, resource, Some("lim")));
     }
-    let flags = [
-        "-p",
-        "host-check",
-        "--existing-service-account",
-        "--service-account-name",
-        "mine",
-    ];
-    assert_eq!(with_cluster(&api, &[&CHECKED[..], &flags].concat()).code, 0);
+    assert_eq!(with_cluster(&api, &[&CHECKED[..], &WITH_ACCOUNT].concat()).code, 0);
 }

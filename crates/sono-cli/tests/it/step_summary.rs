@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use sono_testkit::FakeApi;
 
-use crate::{Finished, command, finished};
+use crate::{Finished, cluster::aggregator, command, finished};
 
 const PLUGIN: &str = "sonobuoy-config: {driver: Job, plugin-name: mine, result-format: junit}
 spec:
@@ -122,12 +122,7 @@ fn a_local_run_that_does_not_start_is_explained() {
 
 fn waited(status: &Value, directory: &Path, arguments: &[&str]) -> Finished {
     let api = FakeApi::start();
-    api.put(json!({"apiVersion": "v1", "kind": "Pod",
-        "metadata": {"name": "sonobuoy", "namespace": "sonobuoy",
-            "labels": {"component": "sonobuoy", "sonobuoy-component": "aggregator"},
-            "annotations": {"sonobuoy.hept.io/status": status.to_string()}},
-        "spec": {"nodeName": "node1", "containers": [{"name": "kube-sonobuoy", "image": "i"}]},
-        "status": {"phase": "Running"}}));
+    api.put(aggregator(Some(status), "Running"));
     let kubeconfig = api.write_kubeconfig(directory);
     sono(directory, &[("KUBECONFIG", kubeconfig.to_str().unwrap())], arguments)
 }

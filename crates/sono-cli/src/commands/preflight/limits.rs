@@ -142,7 +142,9 @@ fn pod_quota(namespace: &str, quota: &Value, needed: u64) -> Option<PodQuota> {
         Some((hard, hard.saturating_sub(number("used", key).unwrap_or_default())))
     });
     let (hard, left) = smallest.min_by_key(|(_, left)| *left)?;
-    let needs = format!("the run needs at least {needed}: one of the aggregator and one of each plugin");
+    let needs = format!(
+        "the run needs at least {needed}: one for the aggregator and one for each plugin that runs at the same time"
+    );
     if hard < needed {
         let what = format!(
             "quota `{name}` allows {} in namespace `{namespace}`; {needs}",
@@ -214,8 +216,8 @@ async fn missing_accounts(
 
 fn absent_account(namespace: &str, name: &str, users: &[String]) -> CliError {
     let what = format!(
-        "service account `{name}` of {} does not exist in namespace `{namespace}`",
-        users.join(", ")
+        "service account `{name}`, used by {}, does not exist in namespace `{namespace}`",
+        users.join(" and ")
     );
     CliError::new(what).hint(format!(
         "create it: kubectl -n {namespace} create serviceaccount {name}; to skip this check: --skip-preflight={ACCOUNT}"
@@ -246,7 +248,8 @@ mod tests {
     #[test]
     fn quota_is_compared_with_the_needed_pods() {
         let quota = |hard: Value, used: Value| json!({"metadata": {"name": "q"}, "status": {"hard": {"pods": hard}, "used": {"pods": used}}});
-        let needs = "the run needs at least 2: one of the aggregator and one of each plugin";
+        let needs =
+            "the run needs at least 2: one for the aggregator and one for each plugin that runs at the same time";
         let too_small = |allows: &str| {
             let what = format!("quota `q` allows {allows} in namespace `n`; {needs}");
             Some(PodQuota::TooSmall(CliError::new(what).hint(

@@ -97,13 +97,30 @@ pub(super) struct Plugin {
 #[derive(Debug)]
 pub(super) enum Part {
     Text(Vec<u8>),
-    /// Tally, and the first failures with the end of a log.
-    Tally(Tally, Vec<Failure>),
+    /// Tally, and failures with the end of a log.
+    Tally(Tally, Logs),
     Pieces(Vec<Piece>),
     /// Summary, with statuses and names of leaves if a selection was requested.
     Summary(Summary, Option<Vec<(String, String)>>),
     Leaves(BTreeMap<String, u64>, Vec<LeafDocument>),
     Junit(JunitSuite),
+}
+
+/// The first failures with the end of a log, and the number of others.
+#[derive(Debug, Default)]
+pub(super) struct Logs {
+    pub(super) first: Vec<Failure>,
+    pub(super) others: u64,
+}
+
+impl Logs {
+    fn add(&mut self, leaf: Leaf<'_>) {
+        if self.first.len() < MAX_LOGS {
+            self.first.push(Failure::of(leaf));
+        } else {
+            self.others += 1;
+        }
+    }
 }
 
 /// Part of the detailed view.
@@ -133,7 +150,7 @@ impl Part {
     fn new(request: &Request<'_>) -> Self {
         match request.part {
             PartKind::Text => Self::Text(Vec::new()),
-            PartKind::Tally => Self::Tally(Tally::default(), Vec::new()),
+            PartKind::Tally => Self::Tally(Tally::default(), Logs::default()),
             PartKind::Pieces => Self::Pieces(Vec::new()),
             PartKind::Summary => {
                 let Selection { name, statuses, .. } = request.selection;
@@ -171,8 +188,8 @@ impl Part {
             Self::Text(_) => {}
             Self::Tally(tally, logs) => {
                 tally.add(leaf.item);
-                if logs.len() < MAX_LOGS && has_log(leaf.item) {
-                    logs.push(Failure::of(leaf));
+                if has_log(leaf.item) {
+                    logs.add(leaf);
                 }
             }
             Self::Pieces(pieces) => match detailed_line(leaf, plugin) {

@@ -86,6 +86,7 @@ impl<'a> Document<'a> {
             state: RowState::of_row(row, obstacles),
             log: logs
                 .iter()
+                .filter(|_| obstacle_of(row, obstacles).is_some())
                 .find(|log| log.plugin == row.plugin && (row.node == GLOBAL || log.node.as_ref() == Some(&row.node))),
         };
         Self {

@@ -35,7 +35,7 @@ impl Outage {
         if lines.len() > 1 {
             lines.remove(0);
         }
-        Some(format!("cannot read the status: {}, trying again", lines.join(": ")))
+        Some(format!("cannot read the status: {}; trying again", lines.join(": ")))
     }
 
     /// Pause before the next try.
@@ -56,14 +56,14 @@ mod tests {
         let error = || CliError::new("cannot search").caused_by(&std::io::Error::other("connection refused"));
         assert_eq!(
             outage.note(error()).as_deref(),
-            Some("cannot read the status: connection refused, trying again")
+            Some("cannot read the status: connection refused; trying again")
         );
         assert_eq!(outage.note(error()), None);
         let pauses: Vec<u64> = (0..6).map(|_| outage.pause().as_secs()).collect();
         assert_eq!(pauses, [1, 2, 4, 5, 5, 5]);
         assert_eq!(
             Outage::default().note(CliError::new("cannot read it")).as_deref(),
-            Some("cannot read the status: cannot read it, trying again")
+            Some("cannot read the status: cannot read it; trying again")
         );
     }
 }

@@ -1,18 +1,19 @@
 //! Failures of a plugin. Equal failures of several nodes are one entry. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sono_results::Failure;
 use sono_types::{constants::GLOBAL, status::reason};
 
-use crate::view::words::{names, without_variations};
+use crate::view::words::{counted, names, without_variations};
 
 /// Equal failures.
 #[derive(Debug)]
 pub(super) struct FailureGroup<'a> {
     pub(super) first: &'a Failure,
-    /// Their nodes, without duplicates.
+    /// Their nodes, in the order of the failures.
     nodes: Vec<&'a str>,
+    known_nodes: BTreeSet<&'a str>,
     pub(super) count: usize,
 }
 
@@ -46,13 +47,13 @@ pub(super) fn groups(failures: &[Failure]) -> Vec<FailureGroup<'_>> {
         let at = known.get(&key).copied().filter(|at| {
             // Equal tests of one node are different results.
             let group = &groups[*at];
-            node.is_some_and(|node| is_error || !group.nodes.contains(&node))
+            node.is_some_and(|node| is_error || !group.known_nodes.contains(node))
                 && group.first.is_error_result() == is_error
         });
         if let Some(at) = at {
             let group = &mut groups[at];
             group.count += 1;
-            let new = node.filter(|node| !group.nodes.contains(node));
+            let new = node.filter(|node| group.known_nodes.insert(node));
             group.nodes.extend(new);
             continue;
         }
@@ -60,20 +61,22 @@ pub(super) fn groups(failures: &[Failure]) -> Vec<FailureGroup<'_>> {
         groups.push(FailureGroup {
             first: failure,
             nodes: node.into_iter().collect(),
+            known_nodes: node.into_iter().collect(),
             count: 1,
         });
     }
     groups
 }
 
-/// Ends of logs of a plugin's failed containers.
-pub(crate) fn logs(plugin: &str, failures: &[Failure]) -> Vec<String> {
+/// Ends of logs of a plugin's failed containers; `others` have none here.
+pub(crate) fn logs(plugin: &str, failures: &[Failure], others: u64) -> Vec<String> {
     let lines = groups(failures).into_iter().flat_map(|group| {
         let first = format!("{plugin}: {}{}", reason(&group.first.name), group.nodes());
         let quoted = group.first.message_first_lines.iter().map(|line| format!("  | {line}"));
         std::iter::once(first).chain(quoted).collect::<Vec<_>>()
     });
-    lines.collect()
+    let rest = (others > 0).then(|| format!("{plugin}: and the logs of {} more", counted(others, "failure")));
+    lines.chain(rest).collect()
 }
 
 #[cfg(test)]
@@ -119,12 +122,20 @@ mod tests {
             ]
         );
         assert_eq!(
-            logs("p", &failures),
+            logs("p", &failures, 0),
             [
                 "p: pod sonobuoy-p-1 on node node1 ended   on node1, node2 and 98 more",
                 "  | at 1",
                 "p: image not found   on node7",
                 "  | "
+            ]
+        );
+        assert_eq!(
+            logs("p", &failures[100..], 2_100),
+            [
+                "p: image not found   on node7",
+                "  | ",
+                "p: and the logs of 2,100 more failures"
             ]
         );
     }
