@@ -65,7 +65,13 @@ const PERMISSIONS: [Permission; 10] = [
         &["list"],
         "`status` reports why a plugin's pods cannot be created; without it the reason is missing",
     ),
-    in_namespace("", &["pods/log"], "", &["get"], "`logs`"),
+    in_namespace(
+        "",
+        &["pods/log"],
+        "",
+        &["get"],
+        "`logs`; `status`, `wait` and `run --wait` show the end of a failed container's log",
+    ),
     in_namespace(
         "",
         &["pods/exec"],

@@ -75,7 +75,7 @@ pub(crate) fn logs(plugin: &str, failures: &[Failure], others: u64) -> Vec<Strin
         let quoted = group.first.message_first_lines.iter().map(|line| format!("  | {line}"));
         std::iter::once(first).chain(quoted).collect::<Vec<_>>()
     });
-    let rest = (others > 0).then(|| format!("{plugin}: and the logs of {} more", counted(others, "failure")));
+    let rest = (others > 0).then(|| format!("{plugin}: and {}", counted(others, "more log")));
     lines.chain(rest).collect()
 }
 
@@ -132,11 +132,7 @@ mod tests {
         );
         assert_eq!(
             logs("p", &failures[100..], 2_100),
-            [
-                "p: image not found   on node7",
-                "  | ",
-                "p: and the logs of 2,100 more failures"
-            ]
+            ["p: image not found   on node7", "  | ", "p: and 2,100 more logs"]
         );
     }
 
