@@ -47,7 +47,7 @@ pub(crate) async fn connect(cluster: &args::Cluster) -> Result<Cluster, CliError
 
 /// Resolved plugins and configuration of a run.
 #[derive(Debug)]
-pub(crate) struct Plan {
+pub(crate) struct RunPlan {
     /// The run's configuration.
     pub(crate) config: Config,
     /// Image of the aggregator.
@@ -95,10 +95,15 @@ pub(crate) enum Rbac {
     Detect,
 }
 
-impl Plan {
+impl RunPlan {
     #[expect(clippy::too_many_lines, reason = "one block per group of flags")]
-    pub(crate) fn new(plan: args::Plan, given: &GivenFlags, level: &str, printer: &Printer) -> Result<Self, CliError> {
-        let args::Plan {
+    pub(crate) fn new(
+        flags: args::RunFlags,
+        given: &GivenFlags,
+        level: &str,
+        printer: &Printer,
+    ) -> Result<Self, CliError> {
+        let args::RunFlags {
             plugins,
             namespace,
             timeout,
@@ -116,7 +121,7 @@ impl Plan {
             all_nodes,
             aggregator,
             changes,
-        } = plan;
+        } = flags;
         let args::Aggregator {
             service_account_name,
             existing_service_account,
@@ -259,7 +264,7 @@ impl Plan {
     }
 }
 
-impl Plan {
+impl RunPlan {
     /// Plugins as named by the user; `otherwise` if none is named.
     pub(crate) fn named(&self, otherwise: &[&str]) -> Vec<String> {
         if self.plugins.is_empty() {
@@ -400,7 +405,7 @@ impl Plan {
     }
 }
 
-impl Plan {
+impl RunPlan {
     /// Limits results to 90 % of their storage, unless the configuration sets a limit. The size of an existing volume is
     /// unknown here.
     fn limit_results(&self, limits: &mut UploadLimits) {

@@ -15,7 +15,7 @@ use crate::{
     error::{JournalError, RunError},
 };
 
-/// The pause before the second try; it doubles up to [`LAST_PAUSE`].
+/// The pause before the second attempt; it doubles up to [`LAST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LAST_PAUSE: Duration = Duration::from_secs(5);
 
@@ -193,7 +193,7 @@ pub(crate) mod tests {
         io::Error::from(io::ErrorKind::StorageFull)
     }
 
-    /// The reports, and a value that records them.
+    /// A [`DiskFull`] and the reports that it makes.
     pub(crate) fn listening() -> (Arc<Mutex<Vec<String>>>, DiskFull) {
         let reported = Arc::<Mutex<Vec<String>>>::default();
         let heard = Arc::clone(&reported);
@@ -202,7 +202,7 @@ pub(crate) mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_finds_no_room_is_done_later_and_told_once() {
+    async fn write_on_full_disk_is_retried_and_reported_once() {
         let (reported, disk_full) = listening();
         let tries = Arc::new(AtomicUsize::new(0));
         let seen = Arc::clone(&tries);
@@ -221,7 +221,7 @@ pub(crate) mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn other_errors_are_not_waited_for() {
+    async fn error_other_than_disk_full_is_not_retried() {
         let (reported, disk_full) = listening();
         let failed = disk_full
             .retry("a file", || {
@@ -234,7 +234,7 @@ pub(crate) mod tests {
 
     /// The number of reports is limited, and tasks that wait at the same time are reported once.
     #[test]
-    fn it_is_told_when_the_first_begins_to_wait_and_not_for_ever() {
+    fn disk_full_reports_are_limited() {
         let (reported, disk_full) = listening();
         let first = disk_full.wait("one", "full");
         drop(disk_full.wait("two", "full"));
