@@ -11,7 +11,7 @@ use anyhow::Context;
 use clap::Args;
 use sono_testbed::{cluster, command, repository, say, step::long_step};
 
-use crate::images;
+use crate::{images, test};
 
 /// The module of the tests that must not run in parallel with others.
 const ALONE: &str = "::alone::";
@@ -90,7 +90,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let kubeconfig = cluster::kubeconfig_path();
     let kubectl = cluster::kubectl()?;
     let registry = if is_special { None } else { Some(Registry::built()?) };
-    let test = |more: &[&str]| {
+    let run_tests = |more: &[&str]| {
         let mut test = command::new(
             command::cargo(),
             ["test", "--locked", "--package", "sono-cli", "--test", "e2e", "--"],
@@ -129,22 +129,27 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
     let tested = long_step("testing", "ran the tests", || {
         if arguments.scale {
-            return test(&["--include-ignored", "scale::"]);
+            return run_tests(&["--include-ignored", "scale::"]);
         }
         if arguments.conformance {
-            return test(&["--include-ignored", "--test-threads=1", "suite::"]);
+            return run_tests(&["--include-ignored", "--test-threads=1", "suite::"]);
         }
         if arguments.kills {
-            return test(&["--include-ignored", "--nocapture", "kills::"]);
+            return run_tests(&["--include-ignored", "--nocapture", "kills::"]);
         }
         if !arguments.tests.is_empty() {
-            return test(&["--test-threads=1"]);
+            return run_tests(&["--test-threads=1"]);
         }
         // Some tests change shared state of the cluster.
-        test(&[
+        run_tests(&[
             "--skip", ALONE, "--skip", "scale::", "--skip", "suite::", "--skip", "kills::",
         ])?;
-        test(&["--test-threads=1", ALONE])
+        run_tests(&["--test-threads=1", ALONE])?;
+        if test::vectors().is_dir() {
+            return run_tests(&["--include-ignored", "vectors::"]);
+        }
+        say::progress("IGNORED: the tests `vectors::`, which require the test vectors");
+        Ok(())
     });
     if arguments.down {
         long_step("stopping the cluster", "stopped the cluster", || {

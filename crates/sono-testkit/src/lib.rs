@@ -11,6 +11,7 @@ mod cutter;
 mod identity;
 mod registry;
 mod server;
+mod vectors;
 mod via;
 mod who;
 
@@ -19,5 +20,6 @@ pub use cutter::Cutter;
 pub use identity::{Identity, Template, Validity};
 pub use registry::{Contents, FakeRegistry, Fixed, digest};
 pub use server::{REGISTRY_PROGRAM, RegistryServer, ServerOptions};
+pub use vectors::vectors;
 pub use via::{ProxyLogin, ProxyServer};
 pub use who::WhoServer;

@@ -15,7 +15,6 @@ mod documents;
 mod environment;
 mod failed_output;
 mod flags;
-mod goldens;
 mod habits;
 mod help;
 mod images;
@@ -44,6 +43,11 @@ mod suite;
 mod terminal;
 #[cfg(unix)]
 mod texts;
+/// Tests with data of Sonobuoy.
+mod vectors {
+    mod archives;
+    mod goldens;
+}
 
 use std::{
     path::Path,
