@@ -6,7 +6,6 @@ mod latest;
 mod plugin_account;
 mod private;
 mod refused;
-mod version;
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -22,13 +21,14 @@ use crate::{
     args::{self, GivenFlags},
     changes::{PluginChanges, run_in_parallel},
     error::CliError,
+    kubernetes_version,
     output::Printer,
     plugins::{self, fetch::Access},
 };
 
+pub(crate) use crate::kubernetes_version::{NO_VERSION, Version, numbers};
 pub(crate) use latest::latest;
 use private::PrivateRegistry;
-pub(crate) use version::{NO_VERSION, Version, numbers};
 
 impl From<&args::Cluster> for Connection {
     fn from(cluster: &args::Cluster) -> Self {
@@ -221,7 +221,7 @@ impl RunPlan {
         }
         let kubernetes_version = kubernetes_version
             .as_deref()
-            .map_or(Ok(Version::Cluster), version::parse)?;
+            .map_or(Ok(Version::Cluster), kubernetes_version::parse)?;
         let conformance = match kubernetes_version {
             Version::Latest => format!("{}:${}", latest::CONFORMANCE, env::SONOBUOY_K8S_VERSION),
             _ => Images::default().conformance,

@@ -41,7 +41,7 @@ impl Uploads {
         if whole.is_some_and(|whole| whole > limit) {
             return Err(too_large(limit));
         }
-        let mut body = self.body(key, head, whole)?;
+        let mut body = self.start_body(key, head, whole)?;
         if let Err(error) = self.receive_chunks(&mut body, stream, slot).await {
             match (&error, &head.part) {
                 (UploadError::Broken(_) | UploadError::Preempted(_), Some(part))
@@ -70,9 +70,9 @@ impl Uploads {
     }
 
     /// The spool for the body: empty, or with the retained beginning.
-    fn body(&self, key: &ResultKey, head: &Head, whole: Option<u64>) -> Result<IncomingBody, UploadError> {
-        let begun = head.part.as_ref().filter(|part| part.from > 0);
-        let Some(part) = begun else {
+    fn start_body(&self, key: &ResultKey, head: &Head, whole: Option<u64>) -> Result<IncomingBody, UploadError> {
+        let rest = head.part.as_ref().filter(|part| part.from > 0);
+        let Some(part) = rest else {
             self.partials.forget(key);
             return Ok(IncomingBody {
                 spool: Spool::new(self.incoming.clone(), &self.writers, head.length),
