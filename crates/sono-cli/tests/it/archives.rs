@@ -5,8 +5,6 @@ use std::{
     process::Stdio,
 };
 
-use serde_json::Value;
-
 use crate::{command, failure, sono};
 
 #[test]
