@@ -149,6 +149,14 @@ fn without_times(line: &str) -> String {
     }
 }
 
+fn success(stdout: &str, stderr: &str) -> Finished {
+    Finished {
+        code: 0,
+        stdout: stdout.to_owned(),
+        stderr: stderr.to_owned(),
+    }
+}
+
 fn failure(stderr: &str) -> Finished {
     Finished {
         code: 1,

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use sono_types::{Item, item::status};
 
-/// ParsedFile of parsing one file.
+/// Verdict, items and error of one result file.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct ParsedFile {
     pub(crate) status: String,
