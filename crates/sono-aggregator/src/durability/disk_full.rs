@@ -189,7 +189,7 @@ pub(crate) mod tests {
 
     use super::*;
 
-    pub(crate) fn no_room() -> io::Error {
+    pub(crate) fn disk_full_error() -> io::Error {
         io::Error::from(io::ErrorKind::StorageFull)
     }
 
@@ -207,7 +207,7 @@ pub(crate) mod tests {
         let tries = Arc::new(AtomicUsize::new(0));
         let seen = Arc::clone(&tries);
         let done = disk_full.retry("a file", move || match seen.fetch_add(1, Relaxed) {
-            0..100 => Err(no_room()),
+            0..100 => Err(disk_full_error()),
             number => Ok(number),
         });
         let other = disk_full.retry("another", move || Ok::<_, io::Error>(()));

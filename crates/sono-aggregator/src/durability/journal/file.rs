@@ -260,7 +260,7 @@ mod tests {
     use std::sync::{Mutex, PoisonError};
 
     use super::*;
-    use crate::durability::disk_full::tests::{listening, no_room};
+    use crate::durability::disk_full::tests::{disk_full_error, listening};
 
     /// A disk with a limited size.
     #[derive(Clone, Default)]
@@ -295,7 +295,7 @@ mod tests {
             let fits = bytes.len().min(disk.size.saturating_sub(offset));
             disk.bytes.extend_from_slice(&bytes[..fits]);
             if fits < bytes.len() {
-                return Err(no_room());
+                return Err(disk_full_error());
             }
             Ok(())
         }
@@ -355,7 +355,7 @@ mod tests {
     }
 
     fn full() -> Result<(), NotRecorded> {
-        Err(NotRecorded(no_room().to_string()))
+        Err(NotRecorded(disk_full_error().to_string()))
     }
 
     /// Records appended while the volume was full are written afterwards, with or without a waiting callback. Patient callbacks
