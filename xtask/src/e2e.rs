@@ -3,7 +3,7 @@
 use std::{
     env,
     ffi::OsString,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, ExitCode},
 };
 
@@ -11,7 +11,7 @@ use anyhow::Context;
 use clap::Args;
 use sono_testbed::{cluster, command, repository, say, step::long_step};
 
-use crate::images;
+use crate::{images, test};
 
 /// The module of the tests that must not run in parallel with others.
 const ALONE: &str = "::alone::";
@@ -90,7 +90,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let kubeconfig = cluster::kubeconfig_path();
     let kubectl = cluster::kubectl()?;
     let registry = if is_special { None } else { Some(Registry::built()?) };
-    let test = |more: &[&str]| {
+    let run_tests = |more: &[&str]| {
         let mut test = command::new(
             command::cargo(),
             ["test", "--locked", "--package", "sono-cli", "--test", "e2e", "--"],
@@ -107,44 +107,31 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         command::run_visibly(&mut test)
     };
     if !is_special && arguments.tests.is_empty() {
-        long_step(
-            "comparing kubeconfigs with kubectl",
-            "sono connects as kubectl does",
-            || {
-                let arguments = [
-                    "test",
-                    "--locked",
-                    "--package",
-                    "sono-kube",
-                    "--test",
-                    "it",
-                    "--",
-                    "--ignored",
-                    "kubeconfigs::",
-                ];
-                let mut test = command::new(command::cargo(), arguments);
-                command::run_visibly(test.current_dir(repository::root()).env("SONO_KUBECTL", &kubectl))
-            },
-        )?;
+        compare_kubeconfigs(&kubectl)?;
     }
     let tested = long_step("testing", "ran the tests", || {
         if arguments.scale {
-            return test(&["--include-ignored", "scale::"]);
+            return run_tests(&["--include-ignored", "scale::"]);
         }
         if arguments.conformance {
-            return test(&["--include-ignored", "--test-threads=1", "suite::"]);
+            return run_tests(&["--include-ignored", "--test-threads=1", "suite::"]);
         }
         if arguments.kills {
-            return test(&["--include-ignored", "--nocapture", "kills::"]);
+            return run_tests(&["--include-ignored", "--nocapture", "kills::"]);
         }
         if !arguments.tests.is_empty() {
-            return test(&["--test-threads=1"]);
+            return run_tests(&["--test-threads=1"]);
         }
         // Some tests change shared state of the cluster.
-        test(&[
+        run_tests(&[
             "--skip", ALONE, "--skip", "scale::", "--skip", "suite::", "--skip", "kills::",
         ])?;
-        test(&["--test-threads=1", ALONE])
+        run_tests(&["--test-threads=1", ALONE])?;
+        if test::vectors().is_dir() {
+            return run_tests(&["--include-ignored", "vectors::"]);
+        }
+        say::progress("IGNORED: the tests `vectors::`, which require the test vectors");
+        Ok(())
     });
     if arguments.down {
         long_step("stopping the cluster", "stopped the cluster", || {
@@ -155,6 +142,28 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
     tested?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn compare_kubeconfigs(kubectl: &Path) -> anyhow::Result<()> {
+    let arguments = [
+        "test",
+        "--locked",
+        "--package",
+        "sono-kube",
+        "--test",
+        "it",
+        "--",
+        "--ignored",
+        "kubeconfigs::",
+    ];
+    long_step(
+        "comparing kubeconfigs with kubectl",
+        "sono connects as kubectl does",
+        || {
+            let mut test = command::new(command::cargo(), arguments);
+            command::run_visibly(test.current_dir(repository::root()).env("SONO_KUBECTL", kubectl))
+        },
+    )
 }
 
 /// Environment of image tests: the registry program, this program, and the folder of archives.

@@ -16,22 +16,22 @@ use tokio::sync::mpsc;
 /// Settings of one plugin for its workers.
 #[derive(Debug, Clone)]
 pub struct Launch {
-    /// Where workers upload to.
+    /// The URL to which workers upload.
     pub url: String,
-    /// A second address of the same server.
+    /// A second URL of the same server.
     pub fallback_url: Option<String>,
     /// PEM of the run's CA.
     pub ca_pem: String,
     /// The plugin's certificate and key.
     pub identity: Identity,
-    /// When its time is up.
+    /// The plugin's deadline.
     pub deadline: Option<Timestamp>,
     /// Its expected results.
     pub expected: Vec<ResultKey>,
     /// The nodes could not be listed: further targets are discovered from the pods that the cluster creates.
     pub discovers_targets: bool,
-    /// Until when a running worker is given time even if its plugin has failed: it may have to send its result again after a
-    /// takeover.
+    /// Until then a running worker may still deliver a result although its plugin has failed: after a takeover it may have to
+    /// send the result again.
     pub patient_until: Option<Timestamp>,
 }
 
@@ -57,7 +57,7 @@ pub struct Addresses {
     pub url: String,
     /// `https://host:port`, tried when the first does not answer.
     pub fallback_url: Option<String>,
-    /// Addresses and names that the server's certificate is for.
+    /// Addresses and names in the server's certificate.
     pub names: Vec<String>,
 }
 
@@ -66,7 +66,7 @@ pub struct Addresses {
 pub struct RunEvent {
     /// The reason in the form that Kubernetes uses, for filters.
     pub reason: &'static str,
-    /// Something is wrong.
+    /// Whether the Event is a warning.
     pub is_warning: bool,
     /// The sentence.
     pub message: String,
@@ -124,22 +124,22 @@ pub trait Driver: Send + Sync {
         self.definition().skip_cleanup
     }
 
-    /// How its files are read.
+    /// The format of its result files.
     fn result_format(&self) -> ResultFormat {
         self.definition().format()
     }
 
-    /// Which of its files are read; empty means those that fit the format.
+    /// The files to read; empty means all files that match the format.
     fn result_files(&self) -> &[String] {
         &self.definition().result_files
     }
 
-    /// The results it will send from these nodes.
+    /// The results to expect from it on these nodes.
     fn expected_results(&self, nodes: &[NodeFacts]) -> Vec<ResultKey> {
         sono_manifest::expected_results(self.definition(), nodes)
     }
 
-    /// The nodes that it leaves out, by the taint that it does not tolerate.
+    /// The nodes without a pod of it, with the taint that it does not tolerate.
     fn left_out(&self, nodes: &[NodeFacts]) -> BTreeMap<String, Vec<String>> {
         sono_manifest::left_out(self.definition(), nodes)
     }
@@ -165,7 +165,7 @@ pub enum CheckpointStoreError {
     /// The store holds another version than the one to be replaced.
     #[error("another process has written a newer version")]
     Changed,
-    /// Permanently refused, such as without the permission.
+    /// Permanently refused, for example because of a missing permission.
     #[error("refused: {0}")]
     Refused(String),
     /// The attempt failed, or its outcome is unknown.
@@ -173,7 +173,7 @@ pub enum CheckpointStoreError {
     Failed(String),
 }
 
-/// A version of a checkpoint: each write makes another one.
+/// The version of a stored checkpoint, which changes with each write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Version(pub String);
 
@@ -199,7 +199,7 @@ pub trait CheckpointStore: Send + Sync {
     ) -> BoxFuture<'a, Result<Version, CheckpointStoreError>>;
 }
 
-/// A backend: the cluster or the machine on which a run happens.
+/// Where a run happens: a cluster or this machine.
 pub trait Backend: Send + Sync {
     /// All nodes, with the labels in `labels` only; `None` without the permission to list nodes.
     fn nodes<'a>(&'a self, labels: &'a BTreeSet<String>)
@@ -226,8 +226,8 @@ pub trait Backend: Send + Sync {
         Box::pin(async { Ok(()) })
     }
 
-    /// Whether plugins keep running when this process ends, so that the next process on the same directory can resume the run.
-    /// Then ending removes none of them.
+    /// Whether plugins continue to run after this process ends, so that the next process on the same directory can resume the run.
+    /// Plugins are then not removed at the end of the process.
     fn plugins_survive_restart(&self) -> bool {
         false
     }

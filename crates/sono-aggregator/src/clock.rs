@@ -11,8 +11,8 @@ use jiff::Timestamp;
 /// A source of the current time. Tests pass their own.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
-/// The machine's clock, read once; later times are that time plus the time that has passed. Setting the machine's clock does
-/// not change a plugin's time limit.
+/// The machine's clock, read once; later times add the elapsed monotonic time. Setting the machine's clock does not change a
+/// plugin's time limit.
 pub fn system_clock() -> Clock {
     #[expect(clippy::disallowed_methods, reason = "the only use of the system clock")]
     let start = Timestamp::now();
@@ -21,7 +21,7 @@ pub fn system_clock() -> Clock {
     Arc::new(move || start.checked_add(began.elapsed()).unwrap_or(Timestamp::MAX))
 }
 
-/// The pauses between attempts: each twice as long as the one before, up to the longest; without an end.
+/// Endless pauses between attempts: each is twice as long as the previous one, up to a maximum.
 pub(crate) fn backoff(first: Duration, longest: Duration) -> ExponentialBackoff {
     ExponentialBuilder::new()
         .with_min_delay(first)

@@ -1,13 +1,13 @@
 //! Connections of both listeners: authorization, idle limits, and the order of requests.
 //!
-//! A worker's connection passes three stages. Until the first byte of its request it is one of the [`Newcomers`], of which the
-//! oldest is dropped when there are too many. Then its certificate is known, and it waits for a slot ([`Admission`]), without
-//! anything but the TLS session in memory. With a slot it is served: one request, within the limits on head, body and answer.
+//! A worker's connection passes three stages. Until the first byte of its request it is one of the [`PendingConnections`], of which the
+//! oldest is dropped beyond a limit. Then its certificate is known, and it waits for a slot ([`Admission`]) with only the TLS
+//! session in memory. With a slot, one request is served, within the limits on head, body and response.
 
 mod admission;
 mod descriptors;
-mod newcomers;
-mod quiet;
+mod idle_timeout;
+mod pending;
 
 use std::{
     convert::Infallible,
@@ -36,31 +36,31 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 pub(crate) use self::{
-    admission::{Admission, LONGEST_STALL, Slot, UploadSlot},
+    admission::{Admission, MAX_STALL, Slot, UploadSlot},
     descriptors::raise_limit as raise_descriptor_limit,
 };
 use self::{
-    newcomers::{Newcomer, Newcomers},
-    quiet::Quiet,
+    idle_timeout::IdleTimeout,
+    pending::{PendingConnection, PendingConnections},
 };
 
-/// How long a connection may send nothing before its request.
-const SILENCE: Duration = Duration::from_secs(3);
-/// How many connections of a listener without certificates are held; then the oldest ends.
-const MOST_WITHOUT_CERTIFICATES: usize = 64;
+/// Idle limit of a connection before the first byte of its request.
+const FIRST_BYTE_LIMIT: Duration = Duration::from_secs(3);
+/// Maximum number of connections to a listener without certificates; the oldest is dropped beyond it.
+const MAX_WITHOUT_CERTIFICATES: usize = 64;
 /// Time limit for the head of a request to such a listener.
-const HEAD_WITHOUT_CERTIFICATE: Duration = Duration::from_secs(10);
+const HEAD_LIMIT_WITHOUT_CERTIFICATE: Duration = Duration::from_secs(10);
 /// Read buffer of one connection in bytes: bodies are written to disk as they arrive, and TLS returns at most 16 KiB.
 const READ_BUFFER: usize = 16 << 10;
 /// Time limit of requests in progress once the server stops.
-const GRACE: Duration = Duration::from_secs(1);
-/// Pause after an error of accept: it is the system that is short of something.
-const AFTER_ERROR: Duration = Duration::from_millis(50);
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(1);
+/// Pause after a failed accept: the system lacks file descriptors or memory.
+const ACCEPT_ERROR_PAUSE: Duration = Duration::from_millis(50);
 
-/// The other side of a worker's connection.
+/// The client of a worker's connection.
 #[derive(Debug)]
 pub(crate) struct Peer {
-    /// The names in its certificate: that of its plugin.
+    /// The names in its certificate, which is the certificate of its plugin.
     pub(crate) names: Vec<String>,
 }
 
@@ -75,14 +75,15 @@ pub(crate) struct WorkerServer {
 impl WorkerServer {
     /// Serves until `stop`; requests in progress then have a time limit.
     pub(crate) async fn serve(self, listener: TcpListener, stop: CancellationToken) {
-        let newcomers = Newcomers::new(descriptors::share_of(newcomers::MOST), Arc::clone(&self.dropped));
-        let admission = Admission::new(&self.limits, descriptors::share_of(admission::MOST_WAITING));
+        let pending_connections =
+            PendingConnections::new(descriptors::share_of(pending::MAX_PENDING), Arc::clone(&self.dropped));
+        let admission = Admission::new(&self.limits, descriptors::share_of(admission::MAX_WAITING));
         let (server, stopped) = (Arc::new(self), stop.clone());
-        accept(listener, newcomers, stop, move |stream, newcomer| {
+        accept(listener, pending_connections, stop, move |stream, pending| {
             let (server, admission, stopped) = (Arc::clone(&server), admission.clone(), stopped.clone());
             async move {
                 let prepared = tokio::select! {
-                    prepared = server.prepare(stream, newcomer, &admission) => prepared,
+                    prepared = server.prepare(stream, pending, &admission) => prepared,
                     () = stopped.cancelled() => None,
                 };
                 if let Some((stream, peer, slot)) = prepared {
@@ -93,7 +94,7 @@ impl WorkerServer {
         .await;
     }
 
-    /// The first two stages. None if the connection ended there.
+    /// The first two stages. `None` if the connection ended during them.
     ///
     /// # Cancel safety
     ///
@@ -101,32 +102,32 @@ impl WorkerServer {
     async fn prepare(
         &self,
         stream: TcpStream,
-        mut newcomer: Newcomer,
+        mut pending: PendingConnection,
         admission: &Admission,
-    ) -> Option<(TlsStream<Quiet<TcpStream>>, Peer, Slot)> {
+    ) -> Option<(TlsStream<IdleTimeout<TcpStream>>, Peer, Slot)> {
         // An acknowledgement is a few bytes; waiting to fill a packet would only add latency.
         stream.set_nodelay(true).ok()?;
-        let begun = timeout(self.limits.handshake_timeout, begin(&self.tls, stream));
+        let handshake = timeout(self.limits.handshake_timeout, handshake(&self.tls, stream));
         let (mut stream, peer) = tokio::select! {
-            begun = begun => begun.ok()?.inspect_err(|error| tracing::debug!(%error, "a connection ended before its request")).ok()?,
-            () = newcomer.dropped() => return None,
+            result = handshake => result.ok()?.inspect_err(|error| tracing::debug!(%error, "a connection ended before its request")).ok()?,
+            () = pending.dropped() => return None,
         };
-        drop(newcomer);
+        drop(pending);
         let certificate = peer.names.first().map_or("", String::as_str);
         let admitted = timeout(self.limits.connection_idle, admission.admit(certificate)).await;
         let Some(slot) = admitted.ok().flatten() else {
             self.dropped.fetch_add(1, Ordering::Relaxed);
             return None;
         };
-        // A client that gave up waiting connects again; serving this connection would be in vain.
-        if has_gone(stream.get_ref().0.get_ref()) {
+        // A client that stopped waiting connects again.
+        if is_closed_by_peer(stream.get_ref().0.get_ref()) {
             return None;
         }
-        stream.get_mut().0.allow(self.limits.connection_idle);
+        stream.get_mut().0.set_limit(self.limits.connection_idle);
         Some((stream, peer, slot))
     }
 
-    async fn serve_one(&self, stream: TlsStream<Quiet<TcpStream>>, peer: Peer, slot: Slot) {
+    async fn serve_one(&self, stream: TlsStream<IdleTimeout<TcpStream>>, peer: Peer, slot: Slot) {
         let (peer, slot, app) = (Arc::new(peer), Arc::new(slot), self.app.clone());
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(Arc::clone(&peer));
@@ -136,7 +137,7 @@ impl WorkerServer {
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(self.limits.handshake_timeout)
-            // A connection that only waits for its next request would hold the slot of another.
+            // A connection that waits for its next request would hold a slot.
             .keep_alive(false)
             .max_buf_size(READ_BUFFER)
             .serve_connection(TokioIo::new(stream), service);
@@ -148,8 +149,8 @@ impl WorkerServer {
 }
 
 /// The handshake, and the first byte of the request.
-async fn begin(tls: &TlsAcceptor, stream: TcpStream) -> io::Result<(TlsStream<Quiet<TcpStream>>, Peer)> {
-    let mut stream = tls.accept(Quiet::new(stream, SILENCE)).await?;
+async fn handshake(tls: &TlsAcceptor, stream: TcpStream) -> io::Result<(TlsStream<IdleTimeout<TcpStream>>, Peer)> {
+    let mut stream = tls.accept(IdleTimeout::new(stream, FIRST_BYTE_LIMIT)).await?;
     let certificates = stream.get_ref().1.peer_certificates();
     let names = certificates
         .and_then(<[_]>::first)
@@ -161,26 +162,25 @@ async fn begin(tls: &TlsAcceptor, stream: TcpStream) -> io::Result<(TlsStream<Qu
     Ok((stream, Peer { names }))
 }
 
-/// Serves `app` without certificates, for as long as the process lives: a few connections at a time, of which the oldest ends when there
-/// are too many.
+/// Serves `app` without certificates until the process ends, with a limit on the number of connections.
 pub(crate) async fn serve_without_certificates(listener: TcpListener, app: Router) {
-    let newcomers = Newcomers::new(MOST_WITHOUT_CERTIFICATES, Arc::default());
+    let pending_connections = PendingConnections::new(MAX_WITHOUT_CERTIFICATES, Arc::default());
     accept(
         listener,
-        newcomers,
+        pending_connections,
         CancellationToken::new(),
-        move |stream, mut newcomer| {
+        move |stream, mut pending| {
             let app = app.clone();
             async move {
                 let service = service_fn(move |request| answer(app.clone(), request));
                 let connection = http1::Builder::new()
                     .timer(TokioTimer::new())
-                    .header_read_timeout(HEAD_WITHOUT_CERTIFICATE)
+                    .header_read_timeout(HEAD_LIMIT_WITHOUT_CERTIFICATE)
                     .serve_connection(TokioIo::new(stream), service);
                 tokio::select! {
                     // Dropped in favour of a newer connection: its request only reads.
                     _ = connection => {}
-                    () = newcomer.dropped() => {}
+                    () = pending.dropped() => {}
                 }
             }
         },
@@ -199,9 +199,9 @@ async fn answer(app: Router, request: Request<Incoming>) -> Result<Response, Inf
 /// Dropping the future aborts the tasks, and with them requests in progress. None of the branches loses a connection to another one.
 async fn accept<F: Future<Output = ()> + Send + 'static>(
     listener: TcpListener,
-    newcomers: Newcomers,
+    pending_connections: PendingConnections,
     stop: CancellationToken,
-    serve: impl Fn(TcpStream, Newcomer) -> F,
+    serve: impl Fn(TcpStream, PendingConnection) -> F,
 ) {
     let mut connections = JoinSet::new();
     loop {
@@ -215,11 +215,11 @@ async fn accept<F: Future<Output = ()> + Send + 'static>(
         };
         match accepted {
             Ok((stream, address)) => {
-                connections.spawn(serve(stream, newcomers.enter(address.ip())));
+                connections.spawn(serve(stream, pending_connections.enter(address.ip())));
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
-                sleep(AFTER_ERROR).await;
+                sleep(ACCEPT_ERROR_PAUSE).await;
             }
         }
     }
@@ -229,7 +229,7 @@ async fn accept<F: Future<Output = ()> + Send + 'static>(
             log_panic(ended);
         }
     };
-    timeout(GRACE, all).await.ok();
+    timeout(SHUTDOWN_GRACE, all).await.ok();
 }
 
 fn log_panic(ended: Result<(), tokio::task::JoinError>) {
@@ -238,17 +238,17 @@ fn log_panic(ended: Result<(), tokio::task::JoinError>) {
     }
 }
 
-/// Whether the other end has closed the connection, or its half of it.
+/// Whether the client has closed the connection, or its half of it.
 #[cfg(target_os = "linux")]
-fn has_gone(stream: &TcpStream) -> bool {
+fn is_closed_by_peer(stream: &TcpStream) -> bool {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
     let mut watched = [PollFd::new(stream, PollFlags::RDHUP)];
     let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
     poll(&mut watched, Some(&at_once)).is_ok_and(|events| events > 0)
 }
 
-/// Elsewhere reading its request finds it out.
+/// On other systems, reading the request detects it.
 #[cfg(not(target_os = "linux"))]
-fn has_gone(_: &TcpStream) -> bool {
+fn is_closed_by_peer(_: &TcpStream) -> bool {
     false
 }

@@ -20,7 +20,7 @@ pub(crate) enum Request {
     Finish {
         ticket: Ticket,
         outcome: UploadOutcome,
-        /// A directory whose names have to be synced before the reply, if the result is stored.
+        /// A directory to sync before the reply, if the result is stored.
         unsynced: Option<PathBuf>,
         /// Sent once the records are on disk, or cannot be written.
         reply: oneshot::Sender<UploadReceipt>,
@@ -189,7 +189,7 @@ mod tests {
     use crate::test_run::run_of_one_result;
 
     #[tokio::test]
-    async fn a_task_that_breaks_gives_its_ticket_back() {
+    async fn ticket_of_a_panicking_task_is_ended() {
         let (mut run, key) = run_of_one_result(false);
         let (coordinator, mut messages) = CoordinatorHandle::new();
         let broken = tokio::spawn(async move {

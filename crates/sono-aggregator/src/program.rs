@@ -177,7 +177,7 @@ pub fn program(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-/// The last words of a program that fails before or without its log.
+/// Prints the error of a program that fails before its log is set up.
 #[expect(
     clippy::print_stderr,
     reason = "splat and worker have no log, and a failed start must be seen"
@@ -198,7 +198,7 @@ where
         "trace" => LevelFilter::TRACE,
         _ => LevelFilter::INFO,
     };
-    // Our own records at the level asked for; libraries only when something is wrong.
+    // sono's records at the given level; libraries only warnings and errors.
     let targets = tracing_subscriber::filter::Targets::new()
         .with_default(level.min(LevelFilter::WARN))
         .with_target("sono", level)
@@ -305,7 +305,7 @@ async fn run(arguments: Aggregator, log: RunLog) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(exit::SUCCESS))
 }
 
-/// Best effort as well: no result depends on metrics.
+/// Serves metrics. Best effort: no result depends on them.
 fn metrics_listener(address: &str, view: &LoopbackView) -> Option<tokio::task::JoinHandle<()>> {
     if address.is_empty() {
         return None;
@@ -396,7 +396,7 @@ fn splat(directory: &Path) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(exit::SUCCESS))
 }
 
-/// One file of the directory from `offset` on: the rest of a download that was cut off.
+/// Writes one file of the directory from `offset` on: the rest of an interrupted download.
 fn copy(directory: &Path, file: &str, offset: u64) -> anyhow::Result<ExitCode> {
     let base = Path::new(file).file_name().filter(|name| *name == file);
     let path = directory.join(base.with_context(|| format!("{file:?} is not the name of a file"))?);
@@ -422,7 +422,7 @@ fn worker(arguments: &[OsString]) -> anyhow::Result<ExitCode> {
 #[cfg(unix)]
 fn start(mut command: std::process::Command) -> std::io::Result<ExitCode> {
     use std::os::unix::process::CommandExt as _;
-    // Takes this process' place, so that signals reach the worker itself.
+    // Replaces this process, so that signals reach the worker.
     Err(command.exec())
 }
 

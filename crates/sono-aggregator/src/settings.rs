@@ -21,7 +21,7 @@ pub struct Settings {
     pub definitions: Vec<Definition>,
     /// The pod's address, if the environment has it.
     pub advertise_ip: Option<String>,
-    /// Whether results mounts are pointed at the configured directory.
+    /// Whether results mounts are changed to the configured directory.
     pub reconcile: bool,
     /// Problems that do not stop the run.
     pub warnings: Vec<String>,
@@ -63,10 +63,10 @@ pub enum SettingsError {
         #[source]
         source: io::Error,
     },
-    /// Definitions that cannot be run, every problem a line.
+    /// Definitions that cannot be run, one problem per line.
     #[error("couldn't load plugins:\n{}", .0.join("\n"))]
     Plugins(Vec<String>),
-    /// The configuration selects a plugin that is not there.
+    /// The configuration selects a plugin that does not exist.
     #[error("Configured plugin {0} does not exist")]
     Missing(String),
 }
@@ -83,7 +83,10 @@ impl Settings {
             let overlay = format!("{{\"UploadLimits\":{limits}}}");
             config = config.overlaid_with(&overlay).map_err(SettingsError::Limits)?;
         }
-        let mut warnings: Vec<String> = query::complaints(&config).iter().map(ToString::to_string).collect();
+        let mut warnings: Vec<String> = query::config_problems(&config)
+            .iter()
+            .map(ToString::to_string)
+            .collect();
         if Compatibility::from_name(&config.results_compatibility).is_none() {
             warnings.push(format!(
                 "ResultsCompatibility: {:?} is not known, the default is used; expected \"sonobuoy\" or \"sonobuoy-counts\"",
@@ -111,7 +114,7 @@ impl Settings {
     }
 }
 
-/// A file that people wrote, whatever its encoding.
+/// Reads a file that a person wrote, in any Unicode encoding.
 fn read_text(path: &Path) -> io::Result<String> {
     let bytes = fs_err::read(path)?;
     let text = decode(&bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
@@ -143,8 +146,8 @@ fn read_config(named: Option<&String>, directory: &Path) -> Result<Config, Setti
     )))
 }
 
-/// Every definition below the search path, then those that are selected. One that cannot be run stops the aggregator:
-/// a run without it would look complete.
+/// Loads all definitions below the search path, then selects. A definition that cannot be run stops the aggregator, because a
+/// run without it would look complete.
 fn load_plugins(
     config: &Config,
     directory: &Path,
@@ -284,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn filters_that_are_none_are_said_before_the_run() {
+    fn invalid_filters_are_warnings_before_the_run() {
         let settings = load(
             &folder(r#"{"Filters":{"Namespaces":"a("},"QPS":1,"Resources":["pods"]}"#, &[]),
             &[],
@@ -299,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn a_compatibility_that_is_not_known_is_said() {
+    fn unknown_compatibility_is_a_warning() {
         let warnings = |name: &str| {
             let config = format!(r#"{{"ResultsCompatibility":"{name}"}}"#);
             load(&folder(&config, &[]), &[]).unwrap().warnings
@@ -315,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn a_definition_that_cannot_run_stops_everything() {
+    fn invalid_definition_stops_the_aggregator() {
         let broken = vec![
             ("a.yaml", PLUGIN.replace("NAME", "a")),
             ("b.yaml", PLUGIN.replace("NAME", "a")),

@@ -1,4 +1,4 @@
-//! `sono results` on an archive with 7,000 tests, as a process, beside `gzip` and `tar` reading the same tree of results
+//! `sono results` on an archive with 7,000 tests, as a process, compared with `gzip` and `tar` reading the same tree of results
 //! out of the same archive; and `sono version`.
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot run must say so")]
 

@@ -22,13 +22,13 @@ mod kubernetes_name;
 mod list;
 mod logs;
 mod modes;
-mod plan;
 mod plugin;
 mod preflight;
 mod query;
 mod results;
 mod retrieve;
 mod run;
+mod run_flags;
 pub(crate) mod run_flags_of_wait;
 mod status;
 mod version;
@@ -59,7 +59,6 @@ pub use images::{
 pub use list::{List, ListOutput};
 pub use logs::Logs;
 pub use modes::Modes;
-pub use plan::Plan;
 pub use plugin::{
     Plugin, PluginAction, PluginInstall, PluginLint, PluginList, PluginOutput, PluginShow, PluginTest, PluginUninstall,
 };
@@ -68,6 +67,7 @@ pub use query::Query;
 pub use results::{Results, ResultsMode, ResultsOutput};
 pub use retrieve::Retrieve;
 pub use run::Run;
+pub use run_flags::RunFlags;
 pub use status::{Status, StatusOutput};
 pub use version::{Version, VersionOutput};
 pub use wait::{Wait, WaitOutput};

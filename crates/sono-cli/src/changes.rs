@@ -19,8 +19,8 @@ use crate::{
     args::{self, GivenFlags},
     error::CliError,
     go_regex,
+    kubernetes_version::numbers,
     output::Printer,
-    settings::numbers,
     text_file, trees,
 };
 

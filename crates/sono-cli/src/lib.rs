@@ -13,6 +13,7 @@ mod error;
 mod go_regex;
 mod identity;
 mod judgement;
+mod kubernetes_version;
 mod log;
 mod manifest;
 mod output;

@@ -7,7 +7,6 @@ mod plugin_account;
 mod private;
 mod refused;
 mod rendering;
-mod version;
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -19,14 +18,15 @@ use crate::{
     args::{self, GivenFlags},
     changes::{PluginChanges, run_in_parallel},
     error::CliError,
+    kubernetes_version,
     output::Printer,
     plugins::{self, fetch::Access},
 };
 
+pub(crate) use crate::kubernetes_version::{NO_VERSION, Version, numbers};
 pub(crate) use latest::latest;
 use private::PrivateRegistry;
 pub(crate) use rendering::PluginPod;
-pub(crate) use version::{NO_VERSION, Version, numbers};
 
 impl From<&args::Cluster> for Connection {
     fn from(cluster: &args::Cluster) -> Self {
@@ -45,7 +45,7 @@ pub(crate) async fn connect(cluster: &args::Cluster) -> Result<Cluster, CliError
 
 /// Resolved plugins and configuration of a run.
 #[derive(Debug)]
-pub(crate) struct Plan {
+pub(crate) struct RunPlan {
     /// The run's configuration.
     pub(crate) config: Config,
     /// Image of the aggregator.
@@ -93,10 +93,15 @@ pub(crate) enum Rbac {
     Detect,
 }
 
-impl Plan {
+impl RunPlan {
     #[expect(clippy::too_many_lines, reason = "one block per group of flags")]
-    pub(crate) fn new(plan: args::Plan, given: &GivenFlags, level: &str, printer: &Printer) -> Result<Self, CliError> {
-        let args::Plan {
+    pub(crate) fn new(
+        flags: args::RunFlags,
+        given: &GivenFlags,
+        level: &str,
+        printer: &Printer,
+    ) -> Result<Self, CliError> {
+        let args::RunFlags {
             plugins,
             namespace,
             timeout,
@@ -114,7 +119,7 @@ impl Plan {
             all_nodes,
             aggregator,
             changes,
-        } = plan;
+        } = flags;
         let args::Aggregator {
             service_account_name,
             existing_service_account,
@@ -214,7 +219,7 @@ impl Plan {
         }
         let kubernetes_version = kubernetes_version
             .as_deref()
-            .map_or(Ok(Version::Cluster), version::parse)?;
+            .map_or(Ok(Version::Cluster), kubernetes_version::parse)?;
         let conformance = match kubernetes_version {
             Version::Latest => format!("{}:${}", latest::CONFORMANCE, env::SONOBUOY_K8S_VERSION),
             _ => Images::default().conformance,
@@ -257,7 +262,7 @@ impl Plan {
     }
 }
 
-impl Plan {
+impl RunPlan {
     /// Plugins as named by the user; `otherwise` if none is named.
     pub(crate) fn named(&self, otherwise: &[&str]) -> Vec<String> {
         if self.plugins.is_empty() {

@@ -87,7 +87,7 @@ pub enum Verdict {
         /// The trouble.
         reason: String,
     },
-    /// The pod cannot deliver a result any more.
+    /// The pod can no longer deliver a result.
     Failing {
         /// The pod, its node, the cause and a remedy.
         message: String,

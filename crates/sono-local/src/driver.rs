@@ -52,7 +52,7 @@ struct Running {
     programs: Vec<(String, Child)>,
     /// Process groups that may still run.
     ids: BTreeSet<u32>,
-    worker: Option<JoinHandle<Result<sono_worker::Outcome, sono_worker::WorkerError>>>,
+    worker: Option<JoinHandle<Result<sono_worker::WorkerOutcome, sono_worker::WorkerError>>>,
     finished: Option<watch::Sender<ContainersState>>,
     stop: Option<tokio::sync::oneshot::Sender<()>>,
 }

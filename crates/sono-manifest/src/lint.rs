@@ -78,14 +78,8 @@ impl Linter<'_> {
     }
 
     fn problem(&mut self, severity: Severity, path: &[String], message: String) {
-        let keys: Vec<&str> = path.iter().map(String::as_str).collect();
-        self.problems.push(Problem {
-            file: self.file.to_owned(),
-            position: yaml::locate(self.text, &keys),
-            field: (!path.is_empty()).then(|| path_text(path)),
-            message,
-            severity,
-        });
+        self.problems
+            .push(Problem::at(self.file, self.text, severity, path, message));
     }
 
     fn unknown<T: DeserializeOwned>(&mut self, above: &[&str], value: Option<&Value>) {

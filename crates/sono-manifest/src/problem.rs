@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use sono_types::yaml::Position;
+use sono_types::yaml::{self, Position};
+
+use crate::types::path_text;
 
 /// Severity of a problem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +28,20 @@ pub struct Problem {
     pub message: String,
     /// Severity of the problem.
     pub severity: Severity,
+}
+
+impl Problem {
+    /// A problem at this path of keys in `text`, the content of `file`.
+    pub(crate) fn at(file: &str, text: &str, severity: Severity, path: &[String], message: String) -> Self {
+        let keys: Vec<&str> = path.iter().map(String::as_str).collect();
+        Self {
+            file: file.to_owned(),
+            position: yaml::locate(text, &keys),
+            field: (!path.is_empty()).then(|| path_text(path)),
+            message,
+            severity,
+        }
+    }
 }
 
 impl fmt::Display for Problem {

@@ -7,9 +7,9 @@ use sono_types::{Config, constants, env, yaml};
 
 use crate::{
     Definition, account, config_map,
-    person::aggregator_policy,
     rbac::{self, Permissions},
     results_volume::{ResultsVolume, workload},
+    runner_role::aggregator_policy,
     security,
     sizes::Sizes,
 };

@@ -240,7 +240,7 @@ pub fn read_result_file(
     let outcome = match format {
         ResultFormat::Raw => {
             item.meta.remove(meta::TYPE);
-            formats::Outcome::passed()
+            formats::ParsedFile::passed()
         }
         ResultFormat::Junit => formats::junit::read(content, compatibility),
         ResultFormat::GoJson => formats::gojson::read(content, base(name), compatibility),

@@ -10,12 +10,12 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sono_types::{PluginName, ResultKey, SessionId, TarInfo, Target};
 
-use super::record::{Begun, Planned, Record};
+use super::record::{Planned, Record, RunStart};
 
 /// Version of the text.
 const VERSION: u32 = 1;
 /// Maximum number of failed results in the checkpoint; further failures are detected again or end at their time limit.
-const MOST_FAILURES: usize = 256;
+const MAX_FAILURES: usize = 256;
 /// Maximum size of a failure's message in bytes.
 const REASON_BYTES: usize = 300;
 
@@ -51,7 +51,7 @@ pub struct Checkpoint {
     /// The owner of the run: a name that no other process has.
     pub holder: String,
     /// Identity and plugins of the run.
-    pub begun: Arc<Begun>,
+    pub run_start: Arc<RunStart>,
     /// Its phase.
     pub phase: CheckpointPhase,
     states: BTreeMap<PluginName, PluginState>,
@@ -81,11 +81,11 @@ pub enum CheckpointError {
 
 impl Checkpoint {
     /// Of a run that begins.
-    pub fn new(begun: Begun, epoch: u64, holder: String) -> Self {
+    pub fn new(run_start: RunStart, epoch: u64, holder: String) -> Self {
         Self {
             epoch,
             holder,
-            begun: Arc::new(begun),
+            run_start: Arc::new(run_start),
             phase: CheckpointPhase::Running,
             states: BTreeMap::new(),
         }
@@ -117,7 +117,7 @@ impl Checkpoint {
             }
             Record::Failed { key, failure } => {
                 let known: usize = self.states.values().map(|state| state.failed.len()).sum();
-                if known >= MOST_FAILURES {
+                if known >= MAX_FAILURES {
                     return Change::None;
                 }
                 let end = failure.message.floor_char_boundary(REASON_BYTES);
@@ -146,7 +146,7 @@ impl Checkpoint {
                 Change::None
             }
             // The next owner collects the results again: other files, and maybe not those that ended this process.
-            Record::Begun(_) | Record::Owned { .. } | Record::Processing { .. } | Record::Processed { .. } => {
+            Record::Started(_) | Record::Owned { .. } | Record::Processing { .. } | Record::Processed { .. } => {
                 Change::None
             }
         }
@@ -168,7 +168,7 @@ impl Checkpoint {
 
     /// The records for a process without a journal of the run: no result is stored.
     pub fn records(&self, now: Timestamp) -> Vec<Record> {
-        let mut records = vec![Record::Begun(Begun::clone(&self.begun))];
+        let mut records = vec![Record::Started(RunStart::clone(&self.run_start))];
         for (plugin, state) in &self.states {
             let plugin = || plugin.clone();
             let key = |target: &Target| ResultKey::new(plugin(), target.clone());
@@ -225,7 +225,7 @@ impl Checkpoint {
     fn text(&self) -> Text {
         let mut targets = Targets::default();
         let empty = PluginState::default();
-        let plugins = self.begun.plugins.iter().map(|planned| {
+        let plugins = self.run_start.plugins.iter().map(|planned| {
             let state = self.states.get(&planned.plugin).unwrap_or(&empty);
             PluginText {
                 plugin: planned.plugin.clone(),
@@ -252,11 +252,11 @@ impl Checkpoint {
             version: VERSION,
             epoch: self.epoch,
             holder: self.holder.clone(),
-            journal: self.begun.version,
-            uuid: self.begun.uuid.clone(),
-            start: self.begun.start,
-            ca_certificate: self.begun.ca_certificate.clone(),
-            ca_key: self.begun.ca_key.clone(),
+            journal: self.run_start.version,
+            uuid: self.run_start.uuid.clone(),
+            start: self.run_start.start,
+            ca_certificate: self.run_start.ca_certificate.clone(),
+            ca_key: self.run_start.ca_key.clone(),
             phase: self.phase.clone(),
             plugins,
             targets: targets.names,
@@ -340,7 +340,7 @@ impl Text {
             targets: named(&text.targets),
             discovers_targets: text.discovers_targets,
         };
-        let begun = Begun {
+        let run_start = RunStart {
             version: self.journal,
             uuid: self.uuid.clone(),
             start: self.start,
@@ -369,7 +369,7 @@ impl Text {
         Checkpoint {
             epoch: self.epoch,
             holder: self.holder.clone(),
-            begun: Arc::new(begun),
+            run_start: Arc::new(run_start),
             phase: self.phase.clone(),
             states,
         }

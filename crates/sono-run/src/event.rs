@@ -109,7 +109,7 @@ impl Failure {
     }
 }
 
-/// More than any sentence of ours.
+/// Maximum size of a message in the status in bytes: more than any message of sono.
 const REASON_BYTES: usize = 1024;
 /// Bytes of a message, and of all details, in the journal.
 const RECORD_BYTES: usize = 8 << 10;
@@ -196,14 +196,14 @@ pub enum Effect {
     Launch {
         /// The plugin.
         plugin: PluginName,
-        /// When its time is up.
+        /// The plugin's deadline.
         deadline: Option<Timestamp>,
     },
     /// Watch the plugin's objects, which an earlier process created.
     Watch {
         /// The plugin.
         plugin: PluginName,
-        /// When its time is up.
+        /// The plugin's deadline.
         deadline: Option<Timestamp>,
     },
     /// The plugin is settled: stop watching it.

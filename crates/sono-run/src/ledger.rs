@@ -296,7 +296,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is sent in whatever order: a stored result stays stored, exactly one request stored it, and an
+        /// With any requests in any order: a stored result remains stored, exactly one request stored it, and an
         /// abort changes nothing.
         #[test]
         fn stored_is_final(steps in prop::collection::vec((0_usize..3, 0_usize..6), 1..60)) {
@@ -323,7 +323,7 @@ mod tests {
                         }
                     }
                     (3, Some(ticket)) => {
-                        // While another request puts the result in place, a refusal changes nothing.
+                        // While another request commits the result, a refusal changes nothing.
                         let other = ledger.request_commit(&ticket) == CommitDecision::Busy;
                         ledger.finish(&ticket, &UploadOutcome::Refused(String::new()));
                         failed |= !other;

@@ -16,4 +16,4 @@ pub use event::{Effect, Event, Failure, PluginPlan, ResultSummary, RunPolicy};
 pub use ledger::{CommitDecision, Refusal, Stored, Ticket, UploadOutcome};
 pub use machine::{LeftOutNodes, Phase, ResultState, Run};
 pub use progress::Progress;
-pub use record::{Begun, NotRecorded, Planned, Record, SmallBody};
+pub use record::{NotRecorded, Planned, Record, RunStart, SmallBody};

@@ -17,14 +17,14 @@ use super::{
 };
 
 /// Extension of a time limit while a complete result is being committed; repeated until the commit ends.
-const COMMITTING: SignedDuration = SignedDuration::from_secs(1);
+const COMMIT_EXTENSION: SignedDuration = SignedDuration::from_secs(1);
 /// Maximum extension: a disk that hangs must not block the run.
-const COMMITTING_AT_MOST: SignedDuration = SignedDuration::from_mins(2);
+const MAX_COMMIT_EXTENSION: SignedDuration = SignedDuration::from_mins(2);
 
 /// The time limit of a plugin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Deadline {
-    /// When it is due.
+    /// When the time limit expires.
     due: Timestamp,
     /// When results that are still being committed fail as well.
     last: Timestamp,
@@ -32,7 +32,7 @@ pub(super) struct Deadline {
 
 impl Deadline {
     pub(super) fn new(due: Timestamp) -> Self {
-        let last = due.checked_add(COMMITTING_AT_MOST).unwrap_or(due);
+        let last = due.checked_add(MAX_COMMIT_EXTENSION).unwrap_or(due);
         Self { due, last }
     }
 
@@ -44,7 +44,7 @@ impl Deadline {
 /// The state of a result, for a worker that asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ResultState {
-    /// It is stored, or will not be accepted any more.
+    /// It is stored, or will no longer be accepted.
     Result,
     /// It failed; a result would replace the error.
     Error,
@@ -180,7 +180,7 @@ impl Run {
             if let UploadOutcome::Refused(reason) | UploadOutcome::Reported(reason) = outcome
                 && waited
             {
-                // Another request is putting this result in place; it counts only when that one fails.
+                // Another request is committing this result; this outcome counts only if that one fails.
                 self.deferred.insert(key.clone(), Failure::new(reason));
             }
             if self.ledger.receiving(key) {
@@ -326,7 +326,7 @@ impl Run {
             for key in self.waiting_for(&plugin) {
                 if self.ledger.committing(&key) && at < deadline.last {
                     // The body is complete: waiting for its commit costs a second and saves the result.
-                    let soon = at.checked_add(COMMITTING).unwrap_or(at).min(deadline.last);
+                    let soon = at.checked_add(COMMIT_EXTENSION).unwrap_or(at).min(deadline.last);
                     let again = Deadline { due: soon, ..deadline };
                     self.deadlines.insert(plugin.clone(), again);
                     continue;

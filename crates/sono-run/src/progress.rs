@@ -13,23 +13,23 @@ const PLUGIN_BYTES: usize = RUN_BYTES / 2;
 /// The last update of each result.
 #[derive(Debug, Clone)]
 pub struct Progress {
-    /// Shared with the statuses and files that are made of them.
+    /// Shared with the statuses and files that contain them.
     updates: BTreeMap<ResultKey, Arc<ProgressUpdate>>,
     /// Memory of the updates by plugin, in bytes.
     bytes: BTreeMap<PluginName, usize>,
-    most: Most,
+    limits: MemoryLimits,
 }
 
 /// Limits on memory, in bytes.
 #[derive(Debug, Clone, Copy)]
-struct Most {
+struct MemoryLimits {
     run: usize,
     plugin: usize,
 }
 
 impl Default for Progress {
     fn default() -> Self {
-        Self::within(Most {
+        Self::within(MemoryLimits {
             run: RUN_BYTES,
             plugin: PLUGIN_BYTES,
         })
@@ -37,36 +37,36 @@ impl Default for Progress {
 }
 
 impl Progress {
-    fn within(most: Most) -> Self {
+    fn within(limits: MemoryLimits) -> Self {
         Self {
             updates: BTreeMap::new(),
             bytes: BTreeMap::new(),
-            most,
+            limits,
         }
     }
 
-    /// Takes an update in.
+    /// Applies an update.
     pub(super) fn fold(&mut self, key: ResultKey, update: ProgressUpdate) {
         let stored = self.updates.remove(&key);
         let freed = stored.as_ref().map_or(0, |stored| stored.bytes());
         *self.bytes.entry(key.plugin.clone()).or_default() -= freed;
         // The previous update may still be in use by a status.
         let folded = ProgressUpdate::fold(stored.map(Arc::unwrap_or_clone), update);
-        self.keep(key, folded);
+        self.store(key, folded);
     }
 
-    /// Takes up what was said to an earlier process.
+    /// Restores an update that an earlier process received.
     pub(super) fn restore(&mut self, key: ResultKey, update: ProgressUpdate) {
         if !self.updates.contains_key(&key) {
             self.fold(key, update);
         }
     }
 
-    fn keep(&mut self, key: ResultKey, mut update: ProgressUpdate) {
+    fn store(&mut self, key: ResultKey, mut update: ProgressUpdate) {
         let run = self.bytes.values().sum();
         let plugin = self.bytes.entry(key.plugin.clone()).or_default();
-        let left = self.most.run.saturating_sub(run);
-        update.shrink(left.min(self.most.plugin.saturating_sub(*plugin)));
+        let left = self.limits.run.saturating_sub(run);
+        update.shrink(left.min(self.limits.plugin.saturating_sub(*plugin)));
         *plugin += update.bytes();
         self.updates.insert(key, Arc::new(update));
     }
@@ -99,15 +99,15 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is posted, the sum stays within the bound but for what each result always has; and no failed test is lost.
+        /// After any posts the memory stays within the bound, except for the fixed size of each result; no failed test is lost.
         #[test]
         fn progress_of_any_posts_stays_within_the_bound(
             posts in prop::collection::vec((0_usize..9, 0_usize..30, 0_usize..60, any::<bool>()), 1..60),
         ) {
-            let most = Most { run: 8_000, plugin: 5_000 };
+            let limits = MemoryLimits { run: 8_000, plugin: 5_000 };
             let plugins = ["p", "q", "r"];
             let key = |number: usize| key_of(plugins[number % plugins.len()], number);
-            let mut progress = Progress::within(most);
+            let mut progress = Progress::within(limits);
             let mut failed = BTreeMap::new();
             for (node, names, length, appends) in posts {
                 let list = vec!["x".repeat(length); names];
@@ -128,10 +128,10 @@ mod tests {
                     let own = progress.updates.iter().filter(|(key, _)| key.plugin == *plugin);
                     let own: Vec<usize> = own.map(|(_, update)| update.bytes()).collect();
                     prop_assert_eq!(own.iter().sum::<usize>(), *bytes);
-                    prop_assert!(*bytes <= most.plugin + always * own.len());
+                    prop_assert!(*bytes <= limits.plugin + always * own.len());
                     sum += bytes;
                 }
-                prop_assert!(sum <= most.run + always * progress.updates.len());
+                prop_assert!(sum <= limits.run + always * progress.updates.len());
                 for (node, failed) in &failed {
                     prop_assert_eq!(progress.get(&key(*node)).unwrap().failed(), *failed);
                 }

@@ -15,12 +15,13 @@ use super::event::Failure;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Record {
     /// Always the first: identity and plugins of the run.
-    Begun(Begun),
+    #[serde(rename = "Begun")]
+    Started(RunStart),
     /// A plugin's objects are about to be created.
     Launching {
         /// The plugin.
         plugin: PluginName,
-        /// When its time is up.
+        /// The plugin's deadline.
         deadline: Option<Timestamp>,
     },
     /// The plugin's objects are created.
@@ -57,7 +58,7 @@ pub enum Record {
     Failed {
         /// The result.
         key: ResultKey,
-        /// Why there is none.
+        /// The reason.
         failure: Failure,
     },
     /// Takeover without the files of the previous process: its results are collected again. No result is stored until later
@@ -114,7 +115,7 @@ pub struct SmallBody {
 impl SmallBody {
     /// Maximum size of bodies in the journal, in bytes: one sync serves a batch of them. A journal of 10,000 results stays
     /// below 60 MB, one of 10,000 errors, of whose text it holds at most 8 KiB each, below 90 MB.
-    pub const MOST_BYTES: u64 = 4 << 10;
+    pub const MAX_BYTES: u64 = 4 << 10;
 
     /// Wraps a body.
     pub fn new(file_name: String, content_type: String, bytes: &[u8]) -> Self {
@@ -131,9 +132,9 @@ impl SmallBody {
     }
 }
 
-/// The identity of a run, fixed when it starts.
+/// The identity and the plugins of a run, fixed when it starts.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
-pub struct Begun {
+pub struct RunStart {
     /// Version of the journal's format.
     pub version: u32,
     /// Identity of the run.
@@ -148,10 +149,10 @@ pub struct Begun {
     pub plugins: Vec<Planned>,
 }
 
-impl std::fmt::Debug for Begun {
+impl std::fmt::Debug for RunStart {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter
-            .debug_struct("Begun")
+            .debug_struct("RunStart")
             .field("version", &self.version)
             .field("uuid", &self.uuid)
             .field("start", &self.start)

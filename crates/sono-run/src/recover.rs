@@ -16,9 +16,9 @@ use super::{
 
 /// Time for workers to send a retained result again after a takeover, counted from the takeover and then from the previous result:
 /// they query every minute at least, and a new address takes time to spread.
-const COLLECT_AGAIN: SignedDuration = SignedDuration::from_mins(10);
+const RECOLLECTION_LIMIT: SignedDuration = SignedDuration::from_mins(10);
 /// Time for a running worker after a takeover, even if its plugin has failed.
-const PATIENCE: SignedDuration = SignedDuration::from_mins(30);
+const TAKEOVER_GRACE: SignedDuration = SignedDuration::from_mins(30);
 
 impl Run {
     /// The run after replaying the records, in the order in which they were written. [`Run::resume`] returns its next effects.
@@ -50,7 +50,7 @@ impl Run {
     fn replay(&mut self, record: &Record) {
         match record {
             // The plans already contain the identity.
-            Record::Begun(_) => {}
+            Record::Started(_) => {}
             Record::Launching { plugin, deadline } => {
                 self.start();
                 self.launched.insert(plugin.clone());
@@ -98,7 +98,7 @@ impl Run {
 
     /// Extends the time limits of launched plugins, so that workers can send their retained results again.
     fn take_over(&mut self, at: Timestamp, ended: &BTreeSet<PluginName>) {
-        let until = at.checked_add(COLLECT_AGAIN).unwrap_or(at);
+        let until = at.checked_add(RECOLLECTION_LIMIT).unwrap_or(at);
         for plugin in &self.launched {
             let deadline = self.deadlines.get(plugin).map(Deadline::due);
             if ended.contains(plugin) || deadline.is_some_and(|deadline| deadline < until) {
@@ -115,7 +115,7 @@ impl Run {
     /// Extends the time limit of a plugin after each result that arrives after a takeover.
     pub(super) fn collect_on(&mut self, at: Timestamp, plugin: &PluginName) {
         let Some(takeover) = &self.takeover else { return };
-        let until = at.checked_add(COLLECT_AGAIN).unwrap_or(at);
+        let until = at.checked_add(RECOLLECTION_LIMIT).unwrap_or(at);
         let waits = takeover.launched.contains(plugin) && !self.is_done(plugin);
         if let Some(deadline) = self.deadlines.get_mut(plugin).filter(|_| waits)
             && deadline.due() < until
@@ -131,7 +131,7 @@ impl Run {
             .takeover
             .as_ref()
             .filter(|takeover| takeover.launched.contains(plugin))?;
-        takeover.at.checked_add(PATIENCE).ok()
+        takeover.at.checked_add(TAKEOVER_GRACE).ok()
     }
 
     /// Adds to a failure after a takeover that the previous process may have had the result.
@@ -176,7 +176,7 @@ impl Run {
             effects.extend([Effect::Publish, Effect::Finish]);
             return effects;
         }
-        // The time begins when the process starts, however late that is.
+        // Time limits count from the start of the process, however late.
         for plugin in self.launched.clone() {
             self.collect_on(at, &plugin);
         }

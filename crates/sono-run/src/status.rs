@@ -10,13 +10,13 @@ use super::{
 };
 
 impl Run {
-    /// Remembers which nodes plugins leave out, for the status.
+    /// Sets the nodes that plugins leave out, for the status.
     pub fn leave_out(&mut self, nodes: LeftOutNodes) {
         self.left_out = nodes;
     }
 
-    /// Nodes that plugins leave out. One that a result is expected from all the same, by wish or since its taint is gone, is
-    /// none of them.
+    /// Nodes that plugins leave out, without nodes from which a result is expected: by configuration, or because the taint was
+    /// removed.
     pub fn left_out(&self) -> Vec<LeftOut> {
         let of_plugin = |(plugin, by_taint): (&PluginName, &BTreeMap<String, Vec<String>>)| {
             let expected: BTreeSet<String> = self

@@ -23,7 +23,5 @@ mod supervisor;
 mod worker;
 mod world;
 
-pub use disk::can_lose_power;
-pub use machine::can_set_clocks;
 pub use program::program;
 pub use simulate::{Options, Outcome, simulate};

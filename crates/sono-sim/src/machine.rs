@@ -37,11 +37,6 @@ fn faketime() -> Option<PathBuf> {
     LIBRARIES.iter().map(PathBuf::from).find(|path| path.exists())
 }
 
-/// Whether [`MachineTrouble::Clock`] can be simulated here.
-pub fn can_set_clocks() -> bool {
-    faketime().is_some()
-}
-
 /// Prepares the world for these faults.
 pub(crate) async fn prepare(faults: &[MachineFault], world: &World) -> anyhow::Result<()> {
     if fills_the_disk(faults) {

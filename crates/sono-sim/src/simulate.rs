@@ -26,7 +26,7 @@ use crate::{
     status,
     supervisor::{self, STEP_LIMIT, Supervised, WorkerProgress},
     worker::{Report, Violations, Worker},
-    world::{Environments, Plan, Plugin, World},
+    world::{Environments, Plugin, World, WorldParameters},
 };
 
 /// Options of a simulation.
@@ -103,7 +103,7 @@ pub async fn simulate(schedule: &Schedule, options: &Options, reference: Option<
         order,
         result_format: "raw",
     };
-    let plan = Plan {
+    let plan = WorldParameters {
         nodes: (0..content::nodes(workers)).map(content::node).collect(),
         plugins: vec![
             plugin(NODES, "DaemonSet", 0),

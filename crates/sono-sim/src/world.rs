@@ -40,7 +40,7 @@ pub(crate) struct Plugin {
 
 /// Parameters of a world.
 #[derive(Debug, Clone)]
-pub(crate) struct Plan {
+pub(crate) struct WorldParameters {
     pub(crate) nodes: Vec<String>,
     pub(crate) plugins: Vec<Plugin>,
     pub(crate) limits: UploadLimits,
@@ -61,16 +61,16 @@ pub(crate) struct World {
     faketime: OnceLock<PathBuf>,
     folder: tempfile::TempDir,
     pub(crate) address: Ipv4Addr,
-    plan: Plan,
+    parameters: WorldParameters,
 }
 
 impl World {
-    pub(crate) fn new(plan: Plan) -> anyhow::Result<Self> {
-        Self::at(plan, free_address()?)
+    pub(crate) fn new(parameters: WorldParameters) -> anyhow::Result<Self> {
+        Self::at(parameters, free_address()?)
     }
 
     /// Creates a world with an aggregator at `address`, which must be free.
-    pub(crate) fn at(plan: Plan, address: Ipv4Addr) -> anyhow::Result<Self> {
+    pub(crate) fn at(parameters: WorldParameters, address: Ipv4Addr) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("sono-sim-").tempdir()?;
         let api = FakeApi::start();
         let named = |name: &str| json!({"name": name, "namespace": NAMESPACE, "uid": "1-2-3"});
@@ -85,7 +85,7 @@ impl World {
             json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"containers": []},
             "status": {"podIP": address.to_string(), "phase": "Running"}}),
         );
-        for node in &plan.nodes {
+        for node in &parameters.nodes {
             api.put(json!({"apiVersion": "v1", "kind": "Node",
                 "metadata": {"name": node, "labels": {"kubernetes.io/os": "linux", "kubernetes.io/hostname": node}},
                 "spec": {}, "status": {"conditions": [{"type": "Ready", "status": "True"}]}}));
@@ -97,7 +97,7 @@ impl World {
             faketime: OnceLock::new(),
             folder,
             address,
-            plan,
+            parameters,
         };
         world.write_files()?;
         Ok(world)
@@ -113,7 +113,7 @@ impl World {
             driver,
             order,
             result_format,
-        } in &self.plan.plugins
+        } in &self.parameters.plugins
         {
             fs_err::write(
                 plugins.join(format!("{name}.yaml")),
@@ -128,7 +128,7 @@ impl World {
             resources: Some(vec!["nodes".to_owned(), "configmaps".to_owned()]),
             plugin_search_path: Some(vec![plugins.display().to_string()]),
             plugins: Some(
-                self.plan
+                self.parameters
                     .plugins
                     .iter()
                     .map(|plugin| PluginSelection {
@@ -136,7 +136,7 @@ impl World {
                     })
                     .collect(),
             ),
-            upload_limits: self.plan.limits.clone(),
+            upload_limits: self.parameters.limits.clone(),
             ..sono_types::Config::default()
         };
         config.server.bind_address = self.address.to_string();
@@ -224,7 +224,7 @@ impl World {
     /// Plays kubelets and controllers: creates the pods of DaemonSets, sets pods to running, and publishes the environments
     /// of their workers. Returns when all plugins have started.
     pub(crate) async fn control(&self, environments: &watch::Sender<Environments>) -> anyhow::Result<()> {
-        while environments.borrow().len() < self.plan.plugins.len() {
+        while environments.borrow().len() < self.parameters.plugins.len() {
             for object in ["daemonsets", "pods"].iter().flat_map(|plural| self.api.all(plural)) {
                 let Some(plugin) = label(&object, constants::PLUGIN_LABEL) else {
                     continue;
@@ -261,7 +261,7 @@ impl World {
             self.api.put(pod);
             return;
         }
-        let nodes = self.plan.nodes.iter().filter(|_| self.plan.pods);
+        let nodes = self.parameters.nodes.iter().filter(|_| self.parameters.pods);
         for node in nodes {
             let name = object["metadata"]["name"].as_str().unwrap_or_default();
             let mut labels = object["spec"]["template"]["metadata"]["labels"].clone();

@@ -99,7 +99,8 @@ pub fn ensure(packages: &[Package]) -> anyhow::Result<()> {
 }
 
 impl Package {
-    fn is_installed(&self) -> bool {
+    /// Whether this machine has the package.
+    pub fn is_installed(&self) -> bool {
         if self.provides.starts_with('/') {
             Path::new(self.provides).exists()
         } else {

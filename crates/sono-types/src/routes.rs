@@ -24,7 +24,7 @@ pub const ERROR_HEADER: &str = "x-sono-error";
 /// Sent with 200 and 409 to `PUT`, and with 200 and 202 to `HEAD`. The worker must retain the result and poll with `HEAD`
 /// at about this interval, because the aggregator's pod may be lost together with the result. `HEAD` is answered with 200
 /// while the result is stored, 202 if an error is stored in its place, 404 if the result must be sent (again), and 410 once
-/// it is not needed any more. A `PUT` of a result that is not stored is then answered with 410, too. Not in Sonobuoy: its
+/// it is no longer needed. A `PUT` of a result that is not stored is then answered with 410, too. Not in Sonobuoy: its
 /// workers ignore the header, and its aggregator does not send it.
 pub const KEEP_HEADER: &str = "x-sono-keep";
 

@@ -27,5 +27,5 @@ pub use error::WorkerError;
 pub use own_pod::watch_containers;
 pub use program::main_with_args;
 pub use relay::{ProgressPost, RelayListener};
-pub use run::{Options, Outcome, Sleep, run, system_clock};
+pub use run::{Options, Sleep, WorkerOutcome, run, system_clock};
 pub use sono_types::ContainersState;

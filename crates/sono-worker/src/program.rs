@@ -10,7 +10,7 @@ use tracing_subscriber::{
     layer::SubscriberExt as _,
 };
 
-use crate::{ContainersState, Options, Outcome, Sleep, WorkerError, run, watch_containers};
+use crate::{ContainersState, Options, Sleep, WorkerError, WorkerOutcome, run, watch_containers};
 
 #[derive(Debug, Parser)]
 #[command(
@@ -145,7 +145,7 @@ pub fn main_with_args(args: impl IntoIterator<Item = impl Into<OsString> + Clone
     }
 }
 
-fn work(role: &Role, variables: &BTreeMap<String, String>) -> Result<Outcome, String> {
+fn work(role: &Role, variables: &BTreeMap<String, String>) -> Result<WorkerOutcome, String> {
     let single_node = matches!(role, Role::SingleNode { .. });
     let (config, warnings) = WorkerConfig::from_env(variables, single_node).map_err(|error| error.to_string())?;
     for warning in warnings {
@@ -170,7 +170,7 @@ fn work(role: &Role, variables: &BTreeMap<String, String>) -> Result<Outcome, St
     outcome.map_err(|error| error_chain(&error))
 }
 
-async fn supervise(config: &WorkerConfig, sleep: Sleep) -> Result<Outcome, WorkerError> {
+async fn supervise(config: &WorkerConfig, sleep: Sleep) -> Result<WorkerOutcome, WorkerError> {
     let (state, others) = watch::channel(ContainersState::Unknown);
     let options = Options {
         sleep,

@@ -95,16 +95,16 @@ pub fn system_clock() -> Timestamp {
     Timestamp::now()
 }
 
-/// How a worker ended.
+/// The outcome of a worker.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
+pub enum WorkerOutcome {
     /// The aggregator has the result, from this upload or an earlier one.
     Transmitted,
     /// The result was invalid, and the aggregator has the reason.
     Reported(String),
     /// The result arrived too late: the run's archive does not include it.
     TooLate,
-    /// No result appeared within the grace period, or none can appear any more.
+    /// No result appeared within the grace period, or none can appear from now on.
     NoResults,
 }
 
@@ -114,7 +114,7 @@ pub async fn run(
     config: &WorkerConfig,
     options: Options,
     shutdown: impl Future<Output = ()>,
-) -> Result<Outcome, WorkerError> {
+) -> Result<WorkerOutcome, WorkerError> {
     let Options {
         sleep,
         others,
@@ -140,7 +140,7 @@ pub async fn run(
 
 /// The result of an upload.
 struct Delivered {
-    outcome: Outcome,
+    outcome: WorkerOutcome,
     /// The uploaded result.
     upload: Upload,
     /// The first query interval, if the result is to be retained.
@@ -161,10 +161,10 @@ impl Worker<'_> {
         sleep: Sleep,
         flush: &mpsc::Sender<oneshot::Sender<()>>,
         shutdown: &mut Shutdown<impl Future<Output = ()>>,
-    ) -> Result<Outcome, WorkerError> {
+    ) -> Result<WorkerOutcome, WorkerError> {
         let Some(found) = self.wait(others, shutdown).await? else {
             tracing::info!("Did not receive plugin results. Shutting down worker.");
-            return Ok(Outcome::NoResults);
+            return Ok(WorkerOutcome::NoResults);
         };
         let delivered = tokio::select! {
             delivered = async { flush_progress(flush).await; self.deliver(found).await } => delivered?,
@@ -313,7 +313,7 @@ impl Worker<'_> {
                     Ok(accepted) => {
                         log_outcome(accepted);
                         return Ok(Delivered {
-                            outcome: accepted.worker_outcome(Outcome::Transmitted),
+                            outcome: accepted.worker_outcome(WorkerOutcome::Transmitted),
                             upload,
                             retain: accepted.retain,
                         });
@@ -330,7 +330,7 @@ impl Worker<'_> {
             Ok(accepted) => {
                 log_outcome(accepted);
                 Ok(Delivered {
-                    outcome: accepted.worker_outcome(Outcome::Reported(reason)),
+                    outcome: accepted.worker_outcome(WorkerOutcome::Reported(reason)),
                     upload,
                     retain: accepted.retain,
                 })
@@ -360,11 +360,11 @@ impl Worker<'_> {
     async fn sleep_after_upload(
         &self,
         sleep: Sleep,
-        outcome: &Outcome,
+        outcome: &WorkerOutcome,
         shutdown: &mut Shutdown<impl Future<Output = ()>>,
     ) {
         let result = match outcome {
-            Outcome::TooLate => "The result was not accepted.",
+            WorkerOutcome::TooLate => "The result was not accepted.",
             _ => "Results transmitted to aggregator.",
         };
         let time = match sleep {
@@ -406,10 +406,10 @@ fn log_outcome(accepted: Accepted) {
 
 impl Accepted {
     /// The worker's outcome, which is `taken` for a result that the aggregator accepted.
-    fn worker_outcome(self, taken: Outcome) -> Outcome {
+    fn worker_outcome(self, taken: WorkerOutcome) -> WorkerOutcome {
         match self.outcome {
             SubmitOutcome::Stored | SubmitOutcome::AlreadyStored => taken,
-            SubmitOutcome::TooLate => Outcome::TooLate,
+            SubmitOutcome::TooLate => WorkerOutcome::TooLate,
         }
     }
 }

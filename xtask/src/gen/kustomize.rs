@@ -112,7 +112,7 @@ pub(super) fn files(program: &dyn Fn(&[&str]) -> anyhow::Result<String>) -> anyh
     );
     add(
         "components/runner/role.yaml",
-        without_end(&program(&["__document", "person-role"])?),
+        without_end(&program(&["__document", "runner-role"])?),
     );
     add("components/runner/role-binding.yaml", RUNNER_BINDING.to_owned());
     add(

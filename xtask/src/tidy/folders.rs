@@ -11,14 +11,6 @@ use syn::{Attribute, File, Item, ItemMod, UseTree, visit::Visit};
 use super::violation::Violation;
 use crate::rust_source::{Source, is_test_file};
 
-/// Cycles of today, by one of their parts, each with the reason why it stays for now. At most a few.
-const EXCEPTIONS: &[(&str, &str)] = &[
-    // The defaults of a run and what flags change of them: split when settings become a pure function of gathered facts.
-    ("crates/sono-cli/src", "settings"),
-    // The aggregator's workload, who may start one, and its manifest: one folder for all three would end it.
-    ("crates/sono-cli/src", "identity"),
-];
-
 /// The parts that each part uses.
 type Edges<'a> = BTreeMap<&'a str, BTreeSet<String>>;
 
@@ -57,10 +49,9 @@ pub(super) fn check(root: &str, files: &BTreeMap<&str, &Source>) -> Vec<Violatio
         edges.entry(own).or_default().extend(used.filter(|used| used != own));
     }
     let is_folder = |part: &str| sources.keys().any(|path| path.starts_with(&format!("{part}/")));
-    let excepted = |cycle: &[&str]| EXCEPTIONS.iter().any(|(at, part)| *at == root && cycle.contains(part));
     let cycles = cycles(&edges).into_iter();
     cycles
-        .filter(|cycle| cycle.iter().any(|part| is_folder(part)) && !excepted(cycle))
+        .filter(|cycle| cycle.iter().any(|part| is_folder(part)))
         .map(|cycle| {
             let message = format!("import cycle: {}", cycle.join(" → "));
             Violation::at(root, None, message)

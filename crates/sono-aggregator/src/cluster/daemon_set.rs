@@ -18,17 +18,17 @@ use super::{
     events::Events,
     evidence::Evidence,
     objects::PluginObjects,
-    watching::{Finding, Pods, last_look},
+    watching::{Finding, Pods, final_check},
 };
 use crate::{
     backend::{BackendError, Driver, Launch, Report},
     clock::until,
 };
 
-/// Between two looks at the nodes of pods that are not ready.
-const LOOK_AT_NODES: SignedDuration = SignedDuration::from_mins(1);
-/// Pods of failures that are fetched at the same time.
-const FETCHED_AT_ONCE: usize = 8;
+/// Interval between checks of the nodes of pods that are not ready.
+const NODE_CHECK_INTERVAL: SignedDuration = SignedDuration::from_mins(1);
+/// Maximum number of failed pods that are fetched concurrently.
+const MAX_CONCURRENT_FETCHES: usize = 8;
 
 pub(super) struct DaemonSet(pub(super) PluginObjects);
 
@@ -57,13 +57,13 @@ impl Driver for DaemonSet {
             let mut look_again = None;
             let (mut of_pods, mut of_set) = (Events::default(), Events::default());
             let mut targets = Targets::new(launch, reports);
-            let mut last_look = last_look(launch.deadline, (shared.clock)());
+            let mut final_check = final_check(launch.deadline, (shared.clock)());
             loop {
                 // The watches are polled by reference: no event is lost to another branch.
                 tokio::select! {
                     () = until(look_again, &shared.clock) => {}
-                    () = until(last_look, &shared.clock) => {
-                        last_look = None;
+                    () = until(final_check, &shared.clock) => {
+                        final_check = None;
                         let now = (shared.clock)();
                         let events = of_pods.of_volumes(shared, &pods, now).await;
                         let mut seen = targets.last_seen(pods.last_seen(&events, now));
@@ -79,23 +79,23 @@ impl Driver for DaemonSet {
                     event = pod_events.next() => match event {
                         Some(Ok(WatchEvent::Restarted(found))) => pods.restart(found),
                         Some(Ok(WatchEvent::Applied(pod))) => pods.apply(pod),
-                        // The controller makes a new one.
+                        // The controller creates a new one.
                         Some(Ok(WatchEvent::Deleted(pod))) => pods.delete(&pod),
-                        Some(Err(error)) => self.complain(&error),
+                        Some(Err(error)) => self.warn_unwatchable(&error),
                         None => return,
                     },
                     event = set_events.next() => match event {
                         Some(Ok(WatchEvent::Restarted(mut found))) => {
                             let before = set.take();
                             set = found.pop();
-                            // A DaemonSet of an earlier process that does not exist was deleted, with its pods.
+                            // A missing DaemonSet of an earlier process was deleted, with its pods.
                             if set.is_none() && (before.is_some() || launch.patient_until.is_some()) {
                                 return targets.deleted(&self.0.definition.name).await;
                             }
                         }
                         Some(Ok(WatchEvent::Applied(found))) => set = Some(found),
                         Some(Ok(WatchEvent::Deleted(_))) => return targets.deleted(&self.0.definition.name).await,
-                        Some(Err(error)) => self.complain(&error),
+                        Some(Err(error)) => self.warn_unwatchable(&error),
                         None => return,
                     },
                 }
@@ -150,13 +150,13 @@ impl DaemonSet {
         missing.into_iter().map(finding).collect()
     }
 
-    /// Pods whose node has not answered for too long, and when to look again. Nodes are asked for only where a pod gives reason to.
+    /// Pods whose node has been unavailable for too long, and the time of the next check. Nodes are fetched only if a pod gives reason.
     async fn lost<'a>(&self, pods: &'a Pods, now: Timestamp, policy: &Policy) -> (Vec<Finding<'a>>, Option<Timestamp>) {
         let (overdue, next) = pods.unready(now, policy);
         if overdue.is_empty() {
             return (Vec::new(), next);
         }
-        let again = now.checked_add(LOOK_AT_NODES).ok();
+        let again = now.checked_add(NODE_CHECK_INTERVAL).ok();
         let mut unready = BTreeMap::new();
         let listed = self.each_node(|node| {
             if node.unready_since.is_some() {
@@ -215,7 +215,7 @@ impl DaemonSet {
         self.0.shared.cluster.each(Kind::Node, None, "", each).await
     }
 
-    fn complain(&self, error: &KubeError) {
+    fn warn_unwatchable(&self, error: &KubeError) {
         tracing::warn!(plugin_name = %self.0.definition.name, error = error_chain(error), "cannot watch the plugin's pods, retrying");
     }
 }
@@ -231,7 +231,7 @@ fn account(pods: &Pods, set: Option<&DaemonSetView>) -> Option<u64> {
 /// The expected results of a DaemonSet by node, and which of them were reported.
 struct Targets {
     expected: BTreeMap<String, ResultKey>,
-    /// Nodes that had a pod at some time.
+    /// Nodes that have or had a pod.
     seen: BTreeSet<Text>,
     reported: BTreeSet<String>,
     /// All targets are known.
@@ -256,7 +256,7 @@ impl Targets {
         self.reports.send(report).await.ok();
     }
 
-    /// The controller knows best where its pods belong: a node that joined is one of them (weakness W-52).
+    /// The controller determines the nodes of its pods, including nodes that joined (weakness W-52).
     async fn discover(&mut self, plugin: &PluginName, pods: &Pods, is_all: bool) {
         for target in pods.targets() {
             if self.seen.contains(target) {
@@ -321,7 +321,7 @@ impl Targets {
                 failures.push(evidence.report(key.clone(), message, pod));
             }
         }
-        let mut failures = std::pin::pin!(stream::iter(failures).buffered(FETCHED_AT_ONCE));
+        let mut failures = std::pin::pin!(stream::iter(failures).buffered(MAX_CONCURRENT_FETCHES));
         while let Some(report) = failures.next().await {
             self.say(report).await;
         }
@@ -397,7 +397,7 @@ mod tests {
 
     /// W-9: on a large cluster pods appear over minutes.
     #[test]
-    fn a_missing_pod_is_judged_by_the_controllers_own_account() {
+    fn missing_pod_is_reported_once_the_controller_has_all_pods() {
         let (targets, _reports) = targets(&["a", "b"], false);
         let judge = |pods: &Pods, set: Option<&DaemonSetView>| {
             account(pods, set).map(|desired| (desired, targets.missing(pods).join(",")))
@@ -413,9 +413,9 @@ mod tests {
         assert_eq!(judge(&pods(&["a", "c"]), Some(&set(1, 2, 2))), missing(2, "b"));
     }
 
-    /// W-52: a node that joins is told once; W-14: so is that all are known.
+    /// W-52: a node that joins is reported once; W-14: so is the end of the discovery.
     #[tokio::test]
-    async fn pods_tell_of_nodes_that_were_not_known() {
+    async fn pods_on_unknown_nodes_are_discovered_targets() {
         let plugin = PluginName::parse("p").unwrap();
         let (mut targets, mut reports) = targets(&["a"], true);
         targets.discover(&plugin, &pods(&["a", "b"]), false).await;

@@ -1,4 +1,4 @@
-//! Volumes that cannot be mounted, and pods that cannot be created: objects do not show it, only their events do
+//! Volumes that cannot be mounted, and pods that cannot be created: only Events show them, not the objects
 //! (weakness W-8).
 
 use std::time::Duration;
@@ -15,10 +15,10 @@ use super::{
     watching::{Finding, Pods},
 };
 
-/// How often events are asked for while a pod's containers are not being made.
-const ASK_AGAIN: SignedDuration = SignedDuration::from_secs(30);
+/// Interval between queries of Events while a pod's containers are not created.
+const QUERY_INTERVAL: SignedDuration = SignedDuration::from_secs(30);
 
-/// When events were asked for.
+/// Time of the last query.
 #[derive(Debug, Default)]
 pub(super) struct Events {
     asked: Option<Timestamp>,
@@ -26,7 +26,7 @@ pub(super) struct Events {
 }
 
 impl Events {
-    /// Pods whose volumes cannot be mounted as of now, and when to look again.
+    /// Pods whose volumes cannot be mounted, and the time of the next check.
     pub(super) async fn judge<'a>(
         &mut self,
         shared: &Shared,
@@ -55,7 +55,7 @@ impl Events {
         now: Timestamp,
         policy: &Policy,
     ) -> (Option<String>, Option<Timestamp>) {
-        // As long as pods are made, however slowly, nothing is wrong.
+        // While pods are created, however slowly, nothing is wrong.
         let since = pods.newest().into_iter().chain(set.created).max();
         let Some(due) = since.and_then(|since| since.checked_add(policy.mount).ok()) else {
             return (None, None);
@@ -81,7 +81,7 @@ impl Events {
         self.ask(shared, &judge::MOUNT_EVENTS, now).await.0
     }
 
-    /// Why the controller of `set` cannot create pods, asked for at once.
+    /// Why the controller of `set` cannot create pods, queried at once.
     pub(super) async fn of_creation(&mut self, shared: &Shared, set: &DaemonSetView, now: Timestamp) -> Option<String> {
         if self.refused {
             return None;
@@ -93,7 +93,7 @@ impl Events {
 
     /// Events with these reasons, and when they may be fetched again; no events before that.
     async fn ask(&mut self, shared: &Shared, reasons: &[&str], now: Timestamp) -> (Vec<EventView>, Option<Timestamp>) {
-        let ask = self.asked.and_then(|asked| asked.checked_add(ASK_AGAIN).ok());
+        let ask = self.asked.and_then(|asked| asked.checked_add(QUERY_INTERVAL).ok());
         if let Some(ask) = ask.filter(|ask| *ask > now) {
             return (Vec::new(), Some(ask));
         }
@@ -117,7 +117,7 @@ impl Events {
                 }
             }
         }
-        let again = (!self.refused).then(|| now.checked_add(ASK_AGAIN).ok()).flatten();
+        let again = (!self.refused).then(|| now.checked_add(QUERY_INTERVAL).ok()).flatten();
         (events, again)
     }
 }

@@ -15,7 +15,7 @@ use super::Shared;
 use crate::backend::Report;
 
 /// Time limit for fetching one pod: the failure is more important than the pod.
-const WITHIN: Duration = Duration::from_secs(5);
+const FETCH_LIMIT: Duration = Duration::from_secs(5);
 /// Maximum number of logs for failures that are reported together: many nodes usually fail for one reason.
 const MAX_LOGS: usize = 20;
 /// The detail that holds the pod.
@@ -50,7 +50,7 @@ impl<'a> Evidence<'a> {
         Report::Failed(key, failure)
     }
 
-    /// The failure with its pod, as the API server shows it now or as it was watched, and the end of its log.
+    /// The failure with its pod, as fetched now or as last watched, and the end of its log.
     pub(super) async fn failure(&self, message: String, pod: &PodView) -> Failure {
         let log = self.log(pod).await;
         let mut failure = match self.fetch(pod).await {
@@ -78,17 +78,17 @@ impl<'a> Evidence<'a> {
     }
 
     async fn fetch(&self, pod: &PodView) -> Result<Value, NotRead> {
-        const ONLY: &str = "only the fields that are watched are shown";
+        const WATCHED_FIELDS_ONLY: &str = "only the fields that are watched are shown";
         if self.silent.load(Ordering::Relaxed) {
-            return Err(NotRead(format!("the API server did not answer; {ONLY}")));
+            return Err(NotRead(format!("the API server did not answer; {WATCHED_FIELDS_ONLY}")));
         }
         let namespace = Some(self.shared.config.namespace.as_str());
         let get = self.shared.cluster.get(Kind::Pod, namespace, &pod.name);
-        let error = match tokio::time::timeout(WITHIN, get).await {
+        let error = match tokio::time::timeout(FETCH_LIMIT, get).await {
             Ok(Ok(Some(whole))) if whole.pointer("/metadata/uid").and_then(Value::as_str) == pod.uid.as_deref() => {
                 return Ok(whole);
             }
-            Ok(Ok(_)) => return Err(NotRead(format!("the pod no longer exists; {ONLY}"))),
+            Ok(Ok(_)) => return Err(NotRead(format!("the pod no longer exists; {WATCHED_FIELDS_ONLY}"))),
             Ok(Err(error)) => {
                 if error.is_transient() {
                     self.silent.store(true, Ordering::Relaxed);
@@ -97,10 +97,12 @@ impl<'a> Evidence<'a> {
             }
             Err(_) => {
                 self.silent.store(true, Ordering::Relaxed);
-                format!("no answer within {} s", WITHIN.as_secs())
+                format!("no answer within {} s", FETCH_LIMIT.as_secs())
             }
         };
-        Err(NotRead(format!("the pod cannot be read: {error}; {ONLY}")))
+        Err(NotRead(format!(
+            "the pod cannot be read: {error}; {WATCHED_FIELDS_ONLY}"
+        )))
     }
 }
 
@@ -145,7 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failure_keeps_the_pod_and_drops_its_secrets() {
+    fn failure_contains_the_pod_without_secrets() {
         let failing = json!({"metadata": {"name": "p", "managedFields": [{"manager": "m"}]},
             "spec": {"containers": [{"name": "c", "env": [{"name": "CLIENT_KEY", "value": "secret"}],
                 "args": ["--password=hunter2", "x"]}]}});

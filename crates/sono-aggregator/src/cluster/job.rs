@@ -11,7 +11,7 @@ use super::{
     events::Events,
     evidence::Evidence,
     objects::PluginObjects,
-    watching::{Finding, Pods, last_look},
+    watching::{Finding, Pods, final_check},
 };
 use crate::{
     backend::{BackendError, Driver, Launch, Report},
@@ -46,13 +46,13 @@ impl Driver for Job {
             let mut pods = Pods::patient_until(launch.patient_until);
             let mut look_again = None;
             let mut events_of_pods = Events::default();
-            let mut last_look = last_look(launch.deadline, (shared.clock)());
+            let mut final_check = final_check(launch.deadline, (shared.clock)());
             loop {
                 // The watch is polled by reference: no event is lost to another branch.
                 let deleted = tokio::select! {
                     () = until(look_again, &shared.clock) => None,
-                    () = until(last_look, &shared.clock) => {
-                        last_look = None;
+                    () = until(final_check, &shared.clock) => {
+                        final_check = None;
                         let now = (shared.clock)();
                         let events = events_of_pods.of_volumes(shared, &pods, now).await;
                         let seen = pods.last_seen(&events, now).into_values();

@@ -56,20 +56,20 @@ struct Shared {
     siblings: Siblings,
 }
 
-/// Why the aggregator cannot find its place in the cluster.
+/// Why the aggregator cannot find its own objects in the cluster.
 #[derive(Debug, thiserror::Error)]
 pub enum ClusterError {
     /// A request failed.
     #[error("cannot read the run's own objects")]
     Kube(#[from] KubeError),
-    /// The ConfigMap that owns the run's objects is not there.
+    /// The ConfigMap that owns the run's objects does not exist.
     #[error(
         "ConfigMap {name} not found in namespace {namespace}; it must exist, because it owns all objects of the run"
     )]
     NoOwner {
         /// Its name.
         name: String,
-        /// Where it should be.
+        /// Its namespace.
         namespace: String,
     },
     /// No pod is the aggregator's.
@@ -82,7 +82,7 @@ pub enum ClusterError {
     NoAddress(String),
 }
 
-/// The aggregator's pods, by the label that manifests of today give them or that of old ones.
+/// The aggregator's pods, by the label of current manifests or that of old ones.
 async fn own_pods(cluster: &Cluster, namespace: &str) -> Result<Vec<serde_json::Value>, sono_kube::KubeError> {
     let mut pods = Vec::new();
     for selector in constants::AGGREGATOR_SELECTORS {
@@ -117,7 +117,7 @@ impl ClusterBackend {
                 async {
                     let service = cluster.get(Kind::Service, Some(namespace), constants::AGGREGATOR_SERVICE);
                     match service.await {
-                        // Without the right to read Services the pod's own address still serves. One that was only not
+                        // Without the right to read Services the pod's own address is used. A Service that was only not
                         // answered would be missing in the certificate, and workers that dial it would be lost.
                         Err(error) if !error.is_transient() => Ok(None),
                         answered => answered,
@@ -144,7 +144,7 @@ impl ClusterBackend {
         let own = |pod: &&serde_json::Value| {
             advertise_ip.is_some() && pod.pointer("/status/podIP").and_then(serde_json::Value::as_str) == advertise_ip
         };
-        // Where its address is not known yet it is the newest: one that was replaced may still be there.
+        // Before it has an address it is the newest: a replaced pod may still exist.
         let newest = |pod: &&serde_json::Value| {
             let going = pod.pointer("/metadata/deletionTimestamp").is_some();
             (!going, text(pod, "/metadata/creationTimestamp"))
@@ -177,8 +177,8 @@ impl ClusterBackend {
     }
 }
 
-/// Workers dial the Service's cluster address, because a replaced aggregator must be found again, and the pod's own
-/// where Service addresses lead nowhere. An address in the configuration takes precedence.
+/// Workers dial the Service's cluster address, which remains when the aggregator is replaced, and the pod's own
+/// if Service addresses do not work. An address in the configuration takes precedence.
 fn addresses(config: &Config, cluster_ip: Option<&str>, pod_ip: Option<&str>) -> Option<Addresses> {
     let service = constants::AGGREGATOR_SERVICE;
     let namespace = &config.namespace;
@@ -305,7 +305,7 @@ impl Backend for ClusterBackend {
     }
 
     fn identity(&self) -> Option<String> {
-        // Without a checkpoint there is one run a directory, whatever its name.
+        // Without a checkpoint a directory belongs to one run, whatever its name.
         self.keeps_a_checkpoint().then(|| self.shared.owner.uid.clone())
     }
 

@@ -19,7 +19,7 @@ pub(super) struct PluginObjects {
 }
 
 impl PluginObjects {
-    /// Creates the secret, then the object that `render` makes.
+    /// Creates the Secret, then the object that `render` returns.
     pub(super) async fn create(
         &self,
         launch: &Launch,
@@ -55,8 +55,8 @@ impl PluginObjects {
         Ok(())
     }
 
-    /// Whether the pod security level that the run asked for its own namespace lets the plugin's pods in. A DaemonSet's pods
-    /// would be refused later, where it costs the time limit.
+    /// Checks the plugin's pods against the pod security level of the run's namespace. A DaemonSet's pods would be refused only
+    /// later, and the plugin would end at its time limit.
     fn admitted(&self, object: &Value) -> Result<(), Failure> {
         let config = &self.shared.config;
         if config.namespace_psa_enforce_level != "restricted" || config.aggregator_permissions != "clusterAdmin" {

@@ -1,5 +1,5 @@
-//! What the cluster says about itself (core §7), as independent steps side by side. A failed step is reported in one line
-//! in `meta/query-time.json`, never another step.
+//! Queries of the cluster (core §7), as independent concurrent steps. A failed step is one line in `meta/query-time.json` and
+//! does not affect other steps.
 
 mod expression;
 mod file;
@@ -34,13 +34,13 @@ use self::{
     redaction::Redaction,
     row::{Cause, Failure, Row},
 };
-pub(crate) use self::{known::SecretValues, plan::complaints};
+pub(crate) use self::{known::SecretValues, plan::config_problems};
 use crate::clock::Clock;
 
 /// Maximum number of concurrent steps; the reader limits their requests.
-const AT_ONCE: usize = 16;
-/// Up to so many namespaces are listed one by one, which needs no right to list all.
-const FEW: usize = 10;
+const MAX_CONCURRENT: usize = 16;
+/// Up to this number namespaces are listed separately, which does not require the right to list all.
+const MAX_LISTED_SEPARATELY: usize = 10;
 /// Time limit of all queries.
 const LIMIT: Duration = Duration::from_mins(30);
 
@@ -60,16 +60,16 @@ pub(crate) async fn query_with(
     clock: &Clock,
 ) -> Vec<String> {
     let mut rows = Vec::new();
-    let (plan, complaints) = plan::plan(config);
-    for complaint in complaints {
+    let (plan, config_problems) = plan::plan(config);
+    for problem in config_problems {
         rows.push(Row {
-            object: complaint.key.to_owned(),
+            object: problem.key.to_owned(),
             namespace: None,
             about: None,
             start: clock(),
             took: Duration::ZERO,
             items: 0,
-            failure: Some(Failure::whole(complaint.message)),
+            failure: Some(Failure::whole(problem.message)),
         });
     }
     let ready = fs_err::create_dir_all(directory)
@@ -163,8 +163,8 @@ impl Queries<'_> {
         for resource in found.0.iter().filter(|resource| !resource.namespaced) {
             steps.push(self.step(&resource.plural, Some(resource), None, self.list(resource, None)));
         }
-        // One list of everything is less work for the server than a hundred small ones, where most of it is wanted.
-        let at_once = wanted.len() > FEW && wanted.len() * 2 > namespaces.len();
+        // One list of all namespaces is less work for the server than many small ones, if most objects are selected.
+        let at_once = wanted.len() > MAX_LISTED_SEPARATELY && wanted.len() * 2 > namespaces.len();
         let namespaced: Vec<&Resource> = found.0.iter().filter(|resource| resource.namespaced).collect();
         if at_once {
             for resource in &namespaced {
@@ -183,14 +183,13 @@ impl Queries<'_> {
             .enumerate()
             .map(|(number, step)| Box::pin(async move { (number, step.await) }) as _)
             .collect();
-        let mut done: Vec<_> = stream::iter(numbered).buffer_unordered(AT_ONCE).collect().await;
+        let mut done: Vec<_> = stream::iter(numbered).buffer_unordered(MAX_CONCURRENT).collect().await;
         done.sort_by_key(|(number, _)| *number);
         rows.extend(done.into_iter().flat_map(|(_, rows)| rows));
         rows
     }
 
-    /// The resources to list, and a row for each part of the API that does not say what it has, and each name that
-    /// means nothing.
+    /// The resources to list, with a row for each part of the API that cannot be discovered, and for each unknown name.
     async fn discovered(&self) -> (Vec<Resource>, Vec<Row>) {
         if !self.plan.includes_lists() {
             return (Vec::new(), Vec::new());
@@ -214,7 +213,7 @@ impl Queries<'_> {
         (wanted.collect(), rows)
     }
 
-    /// All namespaces. Where they may not be listed, the run's own is known.
+    /// All namespaces, or only the run's own without the right to list them.
     async fn namespaces(&self) -> (Vec<String>, Option<Row>) {
         if !self.plan.includes_lists() && self.plan.logs.is_none() {
             return (Vec::new(), None);
@@ -250,7 +249,7 @@ impl Queries<'_> {
         })
     }
 
-    /// Lists all namespaces in one, or where the account may not, one by one.
+    /// Lists all namespaces at once, or one by one without that permission.
     async fn list_all(&self, resource: &Resource, namespaces: &[String]) -> Vec<Row> {
         let work = async {
             for namespace in namespaces {
@@ -289,7 +288,7 @@ impl Queries<'_> {
         rows
     }
 
-    /// Lists one resource. An aggregated API whose server is gone is not waited for again and again.
+    /// Lists one resource. An aggregated API whose server does not respond is queried once.
     async fn ask<S: Sink>(
         &self,
         resource: &Resource,
@@ -322,7 +321,7 @@ impl Queries<'_> {
         })
     }
 
-    /// Makes the directory of a file: there, even if nothing is found.
+    /// Creates the directory of a file, which exists even if nothing is found.
     fn create_parent(&self, name: &str) -> Result<PathBuf, Failure> {
         let target = self.directory.join(name);
         match target.parent().map(fs_err::create_dir_all) {
@@ -416,7 +415,7 @@ async fn groups(reader: &Reader) -> Result<Value, QueryError> {
     Ok(json!({ "groups": groups }))
 }
 
-/// Where `query` outside of a run writes to.
+/// Directory of the output of `query` outside of a run.
 pub(crate) fn default_directory(config: &Config) -> String {
     if config.query_dir.is_empty() {
         constants::AGGREGATOR_DIR.to_owned()

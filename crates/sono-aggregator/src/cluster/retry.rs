@@ -12,15 +12,15 @@ use crate::clock::backoff;
 const MIN_PAUSE: Duration = Duration::from_millis(250);
 /// Short, because a new process collects no results while it waits.
 const MAX_PAUSE: Duration = Duration::from_secs(3);
-/// How long it may be unavailable.
-const PATIENCE: Duration = Duration::from_mins(10);
+/// Maximum time for which the API server may be unavailable.
+const MAX_UNAVAILABLE: Duration = Duration::from_mins(10);
 
 /// Calls `ask` until it succeeds or fails permanently.
 pub(super) async fn patiently<T, F>(what: &str, ask: impl Fn() -> F) -> Result<T, KubeError>
 where
     F: Future<Output = Result<T, KubeError>>,
 {
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + MAX_UNAVAILABLE;
     let mut pauses = backoff(MIN_PAUSE, MAX_PAUSE);
     loop {
         let pause = pauses.next().unwrap_or(MAX_PAUSE);
@@ -48,7 +48,7 @@ mod tests {
         }
     }
 
-    /// Answers of a server, one after the other; the last one for ever.
+    /// Consecutive responses of a server; the last one repeats.
     async fn asked(answers: &[Result<u8, u16>]) -> (Result<u8, String>, usize, Duration) {
         let tries = Mutex::new(0);
         let began = Instant::now();
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_passes_is_waited_for_and_the_rest_is_not() {
+    async fn retry_repeats_transient_errors_only() {
         let (outcome, tries, took) = asked(&[Err(503), Err(409), Ok(7)]).await;
         assert_eq!((outcome, tries, took.as_millis()), (Ok(7), 3, 750));
         let (outcome, tries, _) = asked(&[Err(422), Ok(7)]).await;
@@ -71,11 +71,11 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn it_is_not_waited_for_for_ever() {
+    async fn retry_ends_after_the_limit() {
         let (outcome, tries, took) = asked(&[Err(500)]).await;
         assert_eq!(outcome, Err("asking was refused (500): m".to_owned()));
         assert!(
-            tries > 50 && took <= PATIENCE && took + MAX_PAUSE * 2 > PATIENCE,
+            tries > 50 && took <= MAX_UNAVAILABLE && took + MAX_PAUSE * 2 > MAX_UNAVAILABLE,
             "{tries} {took:?}"
         );
     }

@@ -1,4 +1,4 @@
-//! A note as an Event of the run's ConfigMap, where `kubectl describe configmap` shows it.
+//! A run event as an Event of the run's ConfigMap, where `kubectl describe configmap` shows it.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -9,8 +9,8 @@ use sono_types::constants;
 
 use crate::backend::RunEvent;
 
-/// Characters of a message; Kubernetes refuses more than 1,024 bytes in some versions of the API.
-const MOST: usize = 1_000;
+/// Maximum size of a message in bytes; some versions of the API refuse more than 1,024 bytes.
+const MAX_MESSAGE_BYTES: usize = 1_000;
 /// The reporting component.
 const COMPONENT: &str = "sonobuoy-aggregator";
 
@@ -53,10 +53,10 @@ pub(super) fn event(event: &RunEvent, owner: &Owner, namespace: &str, now: Times
 }
 
 fn shortened(message: &str) -> String {
-    if message.len() <= MOST {
+    if message.len() <= MAX_MESSAGE_BYTES {
         return message.to_owned();
     }
-    let mut end = MOST - '…'.len_utf8();
+    let mut end = MAX_MESSAGE_BYTES - '…'.len_utf8();
     while !message.is_char_boundary(end) {
         end -= 1;
     }
@@ -69,13 +69,13 @@ mod tests {
     use crate::observe::run_events::RunEvents;
 
     #[test]
-    fn an_event_is_named_for_what_it_says() {
+    fn event_name_is_a_hash_of_its_content() {
         let owner = |uid: &str| Owner {
             name: "sonobuoy-config-cm".to_owned(),
             uid: uid.to_owned(),
         };
         let at = |second| Timestamp::from_second(second).unwrap();
-        let broken = RunEvents::broken("no room");
+        let broken = RunEvents::broken("disk full");
         let first = event(&broken, &owner("u1"), "ns", at(1));
         assert_eq!(
             first["metadata"]["name"],
@@ -87,7 +87,7 @@ mod tests {
         );
         assert_eq!(first["firstTimestamp"], "1970-01-01T00:00:01Z");
         assert_eq!(first["type"], "Warning");
-        assert_eq!(first["message"], "the run failed: no room");
+        assert_eq!(first["message"], "the run failed: disk full");
         assert_eq!(
             first["involvedObject"],
             json!({"apiVersion": "v1", "kind": "ConfigMap", "namespace": "ns", "name": "sonobuoy-config-cm", "uid": "u1"})
@@ -95,9 +95,13 @@ mod tests {
     }
 
     #[test]
-    fn a_long_message_is_cut_between_characters() {
+    fn long_message_is_cut_between_characters() {
         let short = shortened(&"ä".repeat(900));
-        assert!(short.len() <= MOST && short.len() > MOST - 5, "{}", short.len());
+        assert!(
+            short.len() <= MAX_MESSAGE_BYTES && short.len() > MAX_MESSAGE_BYTES - 5,
+            "{}",
+            short.len()
+        );
         assert!(short.ends_with("ä…"));
         assert_eq!(shortened("as it is"), "as it is");
     }

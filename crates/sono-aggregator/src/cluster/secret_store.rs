@@ -37,7 +37,7 @@ fn version(secret: &Value) -> Result<Version, CheckpointStoreError> {
     Ok(Version(version.to_owned()))
 }
 
-/// Whether the object with this uid, the run's ConfigMap, owns the Secret: anybody may have given it its name.
+/// Whether the object with this uid, the run's ConfigMap, owns the Secret: another user may have created a Secret with its name.
 fn is_owned_by(secret: &Value, uid: &str) -> bool {
     let owners = secret.pointer("/metadata/ownerReferences").and_then(Value::as_array);
     owners.into_iter().flatten().any(|owner| owner["uid"] == uid)

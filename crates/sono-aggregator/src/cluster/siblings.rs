@@ -8,12 +8,12 @@ use std::{
 use sono_kube::Text;
 use sono_types::{ContainersState, PluginName, ResultKey, Target};
 
-/// By plugin and node. There are as many entries as pods are watched.
+/// By plugin and node: one entry per watched pod.
 #[derive(Debug, Default)]
 pub(super) struct Siblings(Mutex<BTreeMap<PluginName, BTreeMap<Option<Text>, ContainersState>>>);
 
 impl Siblings {
-    /// Replaces all that was known of a plugin.
+    /// Replaces all entries of a plugin.
     pub(super) fn set(&self, plugin: &PluginName, states: BTreeMap<Option<Text>, ContainersState>) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known.insert(plugin.clone(), states);
@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_worker_learns_of_its_own_pod_alone() {
+    fn worker_gets_the_state_of_its_own_pod_only() {
         let plugin = |name: &str| PluginName::parse(name).unwrap();
         let key = |name: &str, target: &str| ResultKey::new(plugin(name), Target::parse(target).unwrap());
         let node = |name: &str| Some(Text::from(name));

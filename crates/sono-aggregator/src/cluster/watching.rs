@@ -19,7 +19,7 @@ use sono_types::{
 #[derive(Debug, Default)]
 pub(super) struct Pods {
     by_name: BTreeMap<Text, PodView>,
-    /// Until when a pod whose worker runs is not given up.
+    /// Until then a pod with a running worker does not count as failed.
     patient_until: Option<Timestamp>,
     judged: Option<Timestamp>,
 }
@@ -27,7 +27,7 @@ pub(super) struct Pods {
 /// A node whose result will not arrive.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Finding<'a> {
-    /// Node it is meant for, where that is known.
+    /// Its intended node, if known.
     pub(super) node: Option<Text>,
     /// Why.
     pub(super) message: String,
@@ -36,7 +36,7 @@ pub(super) struct Finding<'a> {
 }
 
 impl<'a> Finding<'a> {
-    /// A pod that will not bring a result.
+    /// A pod that will not deliver a result.
     pub(super) fn of_pod(pod: &'a PodView, message: String) -> Self {
         Self {
             node: pod.node_or_intended().cloned(),
@@ -55,8 +55,8 @@ impl<'a> Finding<'a> {
     }
 }
 
-/// Judging all pods after every change takes time that grows with the square of their number: between two judgements this much
-/// passes for each pod, of which judging it takes about a tenth.
+/// Pause between two judgements per pod, of which judging the pod takes about a tenth. Judging all pods after every change would take
+/// time that grows with the square of their number.
 const PAUSE_PER_POD: SignedDuration = SignedDuration::from_micros(20);
 
 impl Pods {
@@ -79,13 +79,13 @@ impl Pods {
         self.by_name.remove(&pod.name);
     }
 
-    /// Whether the pods are to be judged now; otherwise when.
+    /// Whether the pods are due to be judged; otherwise the time at which they are.
     pub(super) fn due(&mut self, now: Timestamp) -> Result<(), Timestamp> {
         let pods = i32::try_from(self.by_name.len()).unwrap_or(i32::MAX);
         let due = self
             .judged
             .and_then(|judged| judged.checked_add(PAUSE_PER_POD * pods).ok())
-            // A clock that is set back does not stop judging.
+            // Judging continues if the clock is set back.
             .filter(|due| *due > now && self.judged.is_some_and(|judged| judged <= now));
         if let Some(due) = due {
             return Err(due);
@@ -94,7 +94,7 @@ impl Pods {
         Ok(())
     }
 
-    /// Findings as of now, and when to look again although nothing changes.
+    /// The current findings, and the time of the next check without a change.
     pub(super) fn judge(&self, now: Timestamp, policy: &Policy) -> (Vec<Finding<'_>>, Option<Timestamp>) {
         let mut findings = Vec::new();
         let mut next: Option<Timestamp> = None;
@@ -111,7 +111,7 @@ impl Pods {
         (findings, next)
     }
 
-    /// Pods whose containers should have been made by now, and when the next one is due.
+    /// Pods whose containers should have been created by now, and the time at which the next one is due.
     pub(super) fn without_containers(&self, now: Timestamp, policy: &Policy) -> (Vec<&PodView>, Option<Timestamp>) {
         let (mut overdue, mut next) = (Vec::new(), None::<Timestamp>);
         for pod in self.by_name.values() {
@@ -125,8 +125,8 @@ impl Pods {
         (overdue, next)
     }
 
-    /// Pods that are not ready although their containers run, for so long that their nodes should be looked at, and when the next one is
-    /// due.
+    /// Pods that have been unready with running containers for so long that their nodes should be checked, and the time at which the
+    /// next one is due.
     pub(super) fn unready(&self, now: Timestamp, policy: &Policy) -> (Vec<&PodView>, Option<Timestamp>) {
         let (mut overdue, mut next) = (Vec::new(), None::<Timestamp>);
         for pod in self.by_name.values() {
@@ -153,7 +153,7 @@ impl Pods {
         self.by_name.values().filter_map(|pod| pod.created).max()
     }
 
-    /// Nodes on which a pod runs or is about to.
+    /// Nodes with a running or starting pod.
     pub(super) fn targets(&self) -> impl Iterator<Item = &Text> {
         let lives = |pod: &&PodView| pod.deleted.is_none() && !matches!(&*pod.phase, "Failed" | "Succeeded");
         self.by_name
@@ -181,17 +181,17 @@ impl Pods {
     }
 }
 
-/// Before a plugin's time is up there is a last look at why it has not sent its results.
-const LAST_LOOK: Duration = Duration::from_secs(2);
+/// Time before a plugin's deadline at which the reasons for its missing results are recorded.
+const FINAL_CHECK: Duration = Duration::from_secs(2);
 
-/// When that is, for a plugin that is watched from `now` on: not before most of its time has passed.
-pub(super) fn last_look(deadline: Option<Timestamp>, now: Timestamp) -> Option<Timestamp> {
+/// The time of this check for a plugin that is watched from `now` on: not before most of its time has passed.
+pub(super) fn final_check(deadline: Option<Timestamp>, now: Timestamp) -> Option<Timestamp> {
     let deadline = deadline?;
     let left = Duration::try_from(deadline.duration_since(now)).unwrap_or_default();
-    deadline.checked_sub(LAST_LOOK.min(left / 4)).ok()
+    deadline.checked_sub(FINAL_CHECK.min(left / 4)).ok()
 }
 
-/// It may still send what it has.
+/// A running worker may still send a retained result.
 fn worker_runs(pod: &PodView) -> bool {
     pod.runs(constants::WORKER_CONTAINER) && pod.deleted.is_none()
 }
@@ -238,7 +238,7 @@ mod tests {
 
     /// Ten thousand pods change forty thousand times while they start.
     #[test]
-    fn judging_pauses_in_proportion_to_the_pods() {
+    fn judging_pause_is_proportional_to_the_pods() {
         let at = |microseconds| Timestamp::from_microsecond(microseconds).unwrap();
         let mut pods = Pods::default();
         let named = |number: usize| pod(json!({"metadata": {"name": format!("p{number}")}}));
@@ -253,7 +253,7 @@ mod tests {
 
     /// A plugin that failed long ago may have sent its result to the previous aggregator.
     #[test]
-    fn a_worker_that_runs_is_given_time_to_send_its_result_again() {
+    fn running_worker_after_a_takeover_has_time_to_send_its_result_again() {
         let time = |minute: u8| format!("2026-11-23T10:{minute:02}:00Z").parse::<Timestamp>().unwrap();
         let ended = json!({"name": "p", "state": {"terminated": {"exitCode": 1, "finishedAt": time(0).to_string()}}});
         let with_worker = |state: Value| {
@@ -336,11 +336,11 @@ mod tests {
     }
 
     #[test]
-    fn the_last_look_is_near_the_end() {
+    fn final_check_is_shortly_before_the_deadline() {
         let at = |second| Timestamp::from_second(second).unwrap();
-        assert_eq!(last_look(Some(at(100)), at(0)), Some(at(98)));
-        assert_eq!(last_look(Some(at(104)), at(100)), Some(at(103)));
-        assert_eq!(last_look(Some(at(90)), at(100)), Some(at(90)));
-        assert_eq!(last_look(None, at(0)), None);
+        assert_eq!(final_check(Some(at(100)), at(0)), Some(at(98)));
+        assert_eq!(final_check(Some(at(104)), at(100)), Some(at(103)));
+        assert_eq!(final_check(Some(at(90)), at(100)), Some(at(90)));
+        assert_eq!(final_check(None, at(0)), None);
     }
 }

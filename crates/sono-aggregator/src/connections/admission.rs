@@ -1,7 +1,7 @@
-//! Slots: how many requests are served at the same time, in all and of one certificate, and which one is next.
+//! Slots: the limit on concurrent requests, in total and per certificate, and the order of waiting requests.
 //!
-//! Beyond its share a certificate waits, it is not refused: Sonobuoy's worker gives a result up after three attempts within two
-//! seconds, but waits for an answer as long as it takes.
+//! A request beyond the share of its certificate waits and is not refused: Sonobuoy's worker discards a result after three failed
+//! attempts within two seconds, but waits for a response without a limit.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -12,14 +12,14 @@ use std::{
 use sono_types::UploadLimits;
 use tokio::sync::oneshot;
 
-/// How many connections wait at most; then the newest of the certificate with most of them is dropped.
-pub(super) const MOST_WAITING: usize = 4096;
-/// Slots that every certificate has, whatever the others hold. There is one certificate a plugin.
-const GUARANTEED: usize = 8;
-/// How long a body may bring next to nothing while others wait for its slot.
-pub(crate) const LONGEST_STALL: Duration = Duration::from_secs(5);
-/// The bytes that are next to nothing in that time.
-const LEAST_WHILE_OTHERS_WAIT: usize = 4 << 10;
+/// Maximum number of waiting connections; beyond it, the newest of the certificate with the most is dropped.
+pub(super) const MAX_WAITING: usize = 4096;
+/// Slots of each certificate that other certificates cannot use. Each plugin has one certificate.
+const GUARANTEED_SLOTS: usize = 8;
+/// How long a body may stall while other requests wait for its slot.
+pub(crate) const MAX_STALL: Duration = Duration::from_secs(5);
+/// Bytes that must arrive within [`MAX_STALL`]; fewer count as a stall.
+const MIN_BYTES_PER_STALL: usize = 4 << 10;
 
 /// The slots of all certificates.
 #[derive(Debug, Clone)]
@@ -29,7 +29,7 @@ pub(crate) struct Admission(Arc<Mutex<Queue>>);
 struct Queue {
     slots: usize,
     share: usize,
-    most_waiting: usize,
+    max_waiting: usize,
     held: usize,
     certificates: BTreeMap<String, Certificate>,
 }
@@ -41,18 +41,18 @@ struct Certificate {
 }
 
 impl Admission {
-    pub(crate) fn new(limits: &UploadLimits, most_waiting: usize) -> Self {
+    pub(crate) fn new(limits: &UploadLimits, max_waiting: usize) -> Self {
         Self(Arc::new(Mutex::new(Queue {
             slots: limits.max_connections,
             share: limits.max_uploads_per_plugin,
-            most_waiting,
+            max_waiting,
             held: 0,
             certificates: BTreeMap::new(),
         })))
     }
 
-    /// A slot for a request with this certificate: first come, first served; among certificates the one that holds the fewest is
-    /// next. None if too many wait.
+    /// Waits for a slot for a request with this certificate: first come, first served within a certificate; the certificate
+    /// with the fewest slots is next. `None` if too many requests wait.
     pub(crate) async fn admit(&self, certificate: &str) -> Option<Slot> {
         let waiting = {
             let mut queue = self.lock();
@@ -99,7 +99,7 @@ impl Queue {
 
     fn may_start(&self, name: &str) -> bool {
         let held = self.certificates.get(name).map_or(0, |certificate| certificate.held);
-        held < self.share && (held < GUARANTEED || self.held < self.slots)
+        held < self.share && (held < GUARANTEED_SLOTS || self.held < self.slots)
     }
 
     fn take(&mut self, name: &str) {
@@ -107,7 +107,7 @@ impl Queue {
         self.certificate(name).held += 1;
     }
 
-    /// Who is next, and may start.
+    /// The next waiting request that may start, with its certificate.
     fn next(&mut self) -> Option<(String, oneshot::Sender<Slot>)> {
         for certificate in self.certificates.values_mut() {
             let waiting = &mut certificate.waiting;
@@ -123,16 +123,16 @@ impl Queue {
         Some((name, sender))
     }
 
-    /// A place at the end of the certificate's queue. When too many wait, the newest of the certificate with most of them leaves,
+    /// Appends a request to the certificate's queue. When too many wait, the newest of the certificate with the most is dropped,
     /// which may be this one.
     fn wait(&mut self, name: &str) -> Option<oneshot::Receiver<Slot>> {
         let own = self.certificate(name).waiting.len();
-        if self.waiting() >= self.most_waiting {
+        if self.waiting() >= self.max_waiting {
             for certificate in self.certificates.values_mut() {
                 certificate.waiting.retain(|sender| !sender.is_closed());
             }
         }
-        if self.waiting() >= self.most_waiting {
+        if self.waiting() >= self.max_waiting {
             let longest = self.certificates.values_mut().max_by_key(|one| one.waiting.len())?;
             if longest.waiting.len() <= own + 1 {
                 return None;
@@ -169,7 +169,7 @@ impl Queue {
     }
 }
 
-/// The right to have a request served.
+/// The permission to serve one request, released on drop.
 #[derive(Debug)]
 pub(crate) struct Slot {
     admission: Admission,
@@ -177,7 +177,7 @@ pub(crate) struct Slot {
 }
 
 impl Slot {
-    /// Whether somebody waits who could start if this one ended.
+    /// Whether a request waits that could start if this one ended.
     fn is_waited_for(&self) -> bool {
         let queue = self.admission.lock();
         let waits = |certificate: &Certificate| certificate.waiting.iter().any(|sender| !sender.is_closed());
@@ -198,10 +198,10 @@ impl Drop for Slot {
 #[derive(Debug)]
 pub(crate) struct UploadSlot {
     slot: Arc<Slot>,
-    /// How long the body has been waited for since it was looked at last.
+    /// Time spent waiting for the body since the last check.
     waited: Duration,
-    /// The bytes that it brought meanwhile.
-    brought: usize,
+    /// Bytes that arrived since the last check.
+    arrived: usize,
 }
 
 impl UploadSlot {
@@ -209,21 +209,21 @@ impl UploadSlot {
         Self {
             slot,
             waited: Duration::ZERO,
-            brought: 0,
+            arrived: 0,
         }
     }
 
-    /// Records how long the body was waited for because of its sender, and how many bytes arrived.
-    /// False when it has to give way: others wait, and it brings next to nothing.
-    pub(crate) fn may_stay(&mut self, waited: Duration, brought: usize) -> bool {
+    /// Records the time spent waiting for the sender, and the number of bytes that arrived. False if the upload must end because
+    /// it stalls while other requests wait.
+    pub(crate) fn may_stay(&mut self, waited: Duration, arrived: usize) -> bool {
         self.waited += waited;
-        self.brought += brought;
-        if self.waited < LONGEST_STALL {
+        self.arrived += arrived;
+        if self.waited < MAX_STALL {
             return true;
         }
-        let stays = self.brought >= LEAST_WHILE_OTHERS_WAIT || !self.slot.is_waited_for();
+        let stays = self.arrived >= MIN_BYTES_PER_STALL || !self.slot.is_waited_for();
         self.waited = Duration::ZERO;
-        self.brought = 0;
+        self.arrived = 0;
         stays
     }
 }
@@ -237,13 +237,13 @@ mod tests {
 
     use super::*;
 
-    fn admission(slots: usize, share: usize, most_waiting: usize) -> Admission {
+    fn admission(slots: usize, share: usize, max_waiting: usize) -> Admission {
         let limits = UploadLimits {
             max_connections: slots,
             max_uploads_per_plugin: share,
             ..UploadLimits::DEFAULT
         };
-        Admission::new(&limits, most_waiting)
+        Admission::new(&limits, max_waiting)
     }
 
     /// `count` slots, which must be free.
@@ -258,7 +258,7 @@ mod tests {
         (0..count).map(slot).collect()
     }
 
-    /// One that waits.
+    /// A request that waits.
     async fn queued<'a>(
         admission: &'a Admission,
         certificate: &'a str,
@@ -285,7 +285,7 @@ mod tests {
     async fn certificate_without_slots_starts_when_others_hold_all() {
         let admission = admission(20, 15, 100);
         let _held = (take(&admission, "a", 12), take(&admission, "b", 8));
-        let _guaranteed = take(&admission, "c", GUARANTEED);
+        let _guaranteed = take(&admission, "c", GUARANTEED_SLOTS);
         assert!(poll!(pin!(admission.admit("c"))).is_pending());
         assert!(poll!(pin!(admission.admit("b"))).is_pending());
     }
@@ -320,14 +320,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn slot_of_one_who_no_longer_waits_is_given_to_the_next() {
+    async fn slot_of_a_cancelled_request_is_given_to_the_next() {
         let admission = admission(1, 1, 3);
         let held = take(&admission, "a", 1);
         let (gone, next) = (queued(&admission, "a").await, queued(&admission, "a").await);
         drop(gone);
         drop(held);
         drop(next.await.unwrap());
-        // Granted, and then nobody takes it.
+        // The slot is granted to a request that is then cancelled.
         let held = take(&admission, "a", 1);
         let granted = queued(&admission, "a").await;
         drop(held);
@@ -340,25 +340,28 @@ mod tests {
     #[tokio::test]
     async fn stalled_body_gives_way_only_to_others() {
         let admission = admission(16, 16, 10);
-        let seat = |mut slots: Vec<Slot>| UploadSlot::new(Arc::new(slots.pop().unwrap()));
-        let (mut a, _rest) = (seat(take(&admission, "a", 1)), take(&admission, "a", 15));
-        let (moment, enough) = (Duration::from_secs(1), LEAST_WHILE_OTHERS_WAIT);
-        assert!(a.may_stay(LONGEST_STALL, 0), "nobody waits");
+        let upload_slot = |mut slots: Vec<Slot>| UploadSlot::new(Arc::new(slots.pop().unwrap()));
+        let (mut a, _rest) = (upload_slot(take(&admission, "a", 1)), take(&admission, "a", 15));
+        let (moment, enough) = (Duration::from_secs(1), MIN_BYTES_PER_STALL);
+        assert!(a.may_stay(MAX_STALL, 0), "no other request waits");
         let waiting = queued(&admission, "a").await;
-        assert!(a.may_stay(LONGEST_STALL, enough), "it moves");
-        assert!(a.may_stay(LONGEST_STALL.saturating_sub(moment), 0), "it has just begun");
+        assert!(a.may_stay(MAX_STALL, enough), "bytes arrive");
+        assert!(
+            a.may_stay(MAX_STALL.saturating_sub(moment), 0),
+            "the limit is not reached"
+        );
         assert!(!a.may_stay(moment, enough - 1));
         drop(waiting);
-        assert!(a.may_stay(LONGEST_STALL, 0), "nobody waits any more");
-        let _guaranteed = take(&admission, "b", GUARANTEED);
+        assert!(a.may_stay(MAX_STALL, 0), "no other request waits any longer");
+        let _guaranteed = take(&admission, "b", GUARANTEED_SLOTS);
         let _waiting = queued(&admission, "b").await;
-        assert!(!a.may_stay(LONGEST_STALL, 0), "another certificate waits");
+        assert!(!a.may_stay(MAX_STALL, 0), "another certificate waits");
     }
 
     proptest! {
-        /// Whatever is asked for, given back and given up: the books are right, and nobody waits who may start.
+        /// For any sequence of requests, releases and cancellations, counts are correct and no request waits that may start.
         #[test]
-        fn slots_are_not_lost_and_nobody_waits_in_vain(steps in vec((0..4_usize, 0..3_usize, any::<usize>()), 1..150)) {
+        fn slots_are_not_lost_and_no_request_waits_that_may_start(steps in vec((0..4_usize, 0..3_usize, any::<usize>()), 1..150)) {
             let admission = admission(12, 10, 20);
             let (mut held, mut waiting) = (Vec::new(), Vec::new());
             for (step, certificate, index) in steps {
@@ -377,7 +380,7 @@ mod tests {
                 });
                 let queue = admission.lock();
                 prop_assert_eq!(queue.held, held.len());
-                prop_assert!(queue.waiting() <= queue.most_waiting);
+                prop_assert!(queue.waiting() <= queue.max_waiting);
                 for (name, certificate) in &queue.certificates {
                     let own = held.iter().filter(|slot| slot.certificate == *name).count();
                     prop_assert_eq!(certificate.held, own);

@@ -1,4 +1,4 @@
-//! Open files: every connection is one, and the results need some too.
+//! The limit on open files, which connections and results share.
 
 /// `most`, or a quarter of what the process may open where that is less.
 pub(super) fn share_of(most: usize) -> usize {
@@ -30,6 +30,6 @@ pub(crate) fn raise_limit() {
     }
 }
 
-/// Elsewhere the limit stays as it is.
+/// Other systems need no change.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn raise_limit() {}

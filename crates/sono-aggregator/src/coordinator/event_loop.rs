@@ -22,7 +22,7 @@ use super::{
     finalize,
     launcher::Launcher,
     requests::{answer, write},
-    run::{FinishedRun, LAST_WORDS, Setup},
+    run::{FinishedRun, SHUTDOWN_LIMIT, Setup},
     server::Server,
     startup::{self, StartedRun, Startup},
     tasks::Tasks,
@@ -194,7 +194,7 @@ impl<'a> Coordinator<'a> {
             limits: Arc::clone(&limits),
             updates: Updates::default(),
             clock: Arc::clone(&clock),
-            keep: checkpoint_writer.is_some().then(|| ask_again(&run)),
+            retention: checkpoint_writer.is_some().then(|| ask_again(&run)),
             over: Arc::clone(&over),
             backend: Arc::clone(&backend),
         };
@@ -325,16 +325,16 @@ impl<'a> Coordinator<'a> {
     async fn stop(&mut self) {
         self.log.detach();
         let progress = self.progress.close(&self.run);
-        tokio::time::timeout(LAST_WORDS, progress).await.ok();
+        tokio::time::timeout(SHUTDOWN_LIMIT, progress).await.ok();
         if self.tasks.finish.is_some() {
             let plugins = finalize::stopped_in_order(self.launcher.drivers.keys(), self.run.unprocessed());
             let stopped = self.journal.commit_patiently(vec![Record::Processed { plugins }]);
-            tokio::time::timeout(LAST_WORDS, stopped).await.ok();
+            tokio::time::timeout(SHUTDOWN_LIMIT, stopped).await.ok();
         }
         if !self.backend.plugins_survive_restart() {
             // The next process could not watch these plugins.
             let removed = finalize::clean_up(&self.launcher.drivers);
-            tokio::time::timeout(LAST_WORDS, removed).await.ok();
+            tokio::time::timeout(SHUTDOWN_LIMIT, removed).await.ok();
         }
     }
 }

@@ -28,7 +28,7 @@ mod item_trees;
 pub(crate) use item_trees::stopped_in_order;
 
 /// Time limit for the removal of one plugin's objects: results are waiting to be packed.
-const CLEAN_UP: Duration = Duration::from_secs(30);
+const CLEAN_UP_LIMIT: Duration = Duration::from_secs(30);
 
 /// The input of the last phase of a run.
 pub(crate) struct Finish {
@@ -108,16 +108,16 @@ pub(crate) async fn finish(mut finish: Finish) -> Finalized {
         say("a query failed", problem);
     }
     tracing::info!(took = %(finish.clock)().duration_since(started), "queries are done");
-    let (cleaned, complaints) = if finish.plugins_go_first {
+    let (cleaned, clean_up_problems) = if finish.plugins_go_first {
         clean_up(&finish.drivers).await
     } else {
         (BTreeSet::new(), Vec::new())
     };
-    for problem in complaints {
+    for problem in clean_up_problems {
         say("cannot clean up", problem);
     }
-    let (processed, complaints) = item_trees::make(&finish).await;
-    for problem in complaints {
+    let (processed, tree_problems) = item_trees::make(&finish).await;
+    for problem in tree_problems {
         say("cannot process results", problem);
     }
     // Only the end of the run closes the requests, and it reads all of them first.
@@ -150,7 +150,7 @@ pub(crate) async fn finish(mut finish: Finish) -> Finalized {
 }
 
 /// Attempts of all queries while the disk is full.
-const QUERY_TRIES: usize = 3;
+const MAX_QUERY_ATTEMPTS: usize = 3;
 /// Free space to wait for before another attempt: less is used up at once.
 const PROBE_BYTES: usize = 1 << 20;
 
@@ -161,13 +161,13 @@ async fn query(backend: &dyn Backend, directory: &Path, incoming: &Path, disk_fu
         tries += 1;
         let problems = backend.query(directory).await;
         let full = problems.iter().any(|problem| reports_disk_full(problem));
-        if !full || tries == QUERY_TRIES {
+        if !full || tries == MAX_QUERY_ATTEMPTS {
             return problems;
         }
         let probe = incoming.join("probe");
         let probe_space = move || {
             let written = fs_err::write(&probe, vec![0; PROBE_BYTES]);
-            // Nothing is left of it, whether it worked or not.
+            // The probe is removed in either case.
             fs_err::remove_file(&probe).ok();
             written
         };
@@ -189,9 +189,9 @@ fn reports_disk_full(problem: &str) -> bool {
 pub(crate) async fn clean_up(drivers: &BTreeMap<PluginName, Box<dyn Driver>>) -> (BTreeSet<PluginName>, Vec<String>) {
     let wanted = drivers.iter().filter(|(_, driver)| !driver.skip_cleanup());
     let cleaned = join_all(wanted.map(|(name, driver)| async move {
-        let outcome = tokio::time::timeout(CLEAN_UP, driver.cleanup()).await;
+        let outcome = tokio::time::timeout(CLEAN_UP_LIMIT, driver.cleanup()).await;
         let late = || {
-            let seconds = CLEAN_UP.as_secs();
+            let seconds = CLEAN_UP_LIMIT.as_secs();
             Err(BackendError(format!("plugin {name} is not removed after {seconds} s")))
         };
         (name.clone(), outcome.unwrap_or_else(|_| late()))
@@ -210,7 +210,7 @@ pub(crate) async fn clean_up(drivers: &BTreeMap<PluginName, Box<dyn Driver>>) ->
     (gone, problems)
 }
 
-/// Files of the run that the archive lacks or has in another state. All of them are the aggregator's own, so there should be none.
+/// Files of the run that the archive lacks or has in another state. The aggregator wrote all of them, so each is a defect.
 fn incomplete(packed: &sono_bundle::Packed) -> Vec<String> {
     let skipped = packed.skipped.iter();
     let changed = packed.changed.iter();
@@ -229,7 +229,7 @@ fn with_redactions(report: Option<Report>, redactor: &Redactor, files: Vec<(Stri
     if report.layers.is_empty() {
         report.describe(redactor);
     }
-    // An earlier process may have got as far as this.
+    // An earlier process may have written it.
     report.remove_kind(DEFINITION, |path| files.iter().any(|(file, _, _)| file == path));
     let mut all = Redactions::default();
     for (path, bytes, found) in files {
@@ -329,7 +329,7 @@ mod tests {
     }
     use crate::durability::disk_full::IsDiskFull as _;
 
-    /// Answers with what it was given, then with nothing.
+    /// Returns the given problems per call, then none.
     struct Asked(Mutex<Vec<Vec<String>>>);
 
     impl Backend for Asked {
@@ -351,7 +351,7 @@ mod tests {
         }
     }
 
-    /// What was found, and how many of the answers were not asked for.
+    /// The problems, and the number of prepared answers that were not used.
     async fn queried(answers: &[&str]) -> (Vec<String>, usize) {
         let folder = tempfile::tempdir().unwrap();
         let answers = answers.iter().rev().map(|answer| vec![(*answer).to_owned()]);
@@ -364,7 +364,7 @@ mod tests {
 
     /// Queries that found the disk full are repeated a few times; any other problem is one line.
     #[tokio::test]
-    async fn queries_are_made_again_when_the_volume_was_full() {
+    async fn queries_on_full_volume_are_repeated() {
         let full = "writing pods: No space left on device (os error 28)".to_owned();
         assert_eq!(queried(&[&full]).await, (Vec::new(), 0));
         assert_eq!(queried(&["pods: forbidden", &full]).await.1, 1);
@@ -373,7 +373,7 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn the_systems_words_for_no_room_are_known() {
+    fn disk_full_texts_of_the_system_are_recognized() {
         for (code, full) in [(28, true), (122, true), (5, false)] {
             let error = std::io::Error::from_raw_os_error(code);
             assert_eq!((reports_disk_full(&error.to_string()), error.is_full()), (full, full));

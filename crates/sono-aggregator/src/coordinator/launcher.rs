@@ -37,7 +37,7 @@ pub(super) struct Launcher {
 }
 
 impl Launcher {
-    /// Starts the plugin, or only watches it where an earlier process started it.
+    /// Starts the plugin, or only watches it if an earlier process started it.
     pub(super) fn launch(
         &self,
         run: &Run,
@@ -96,7 +96,7 @@ impl Launcher {
                         (_, None) => Some(Failure::new("unknown plugin")),
                     }
                 };
-                // A driver that breaks must not leave its plugin waited for.
+                // A failed driver must end its plugin, which would otherwise stay pending.
                 let outcome = AssertUnwindSafe(work).catch_unwind().await;
                 let failure = outcome
                     .unwrap_or_else(|_| Some(Failure::new("the plugin's driver panicked, which is a bug in sono")));

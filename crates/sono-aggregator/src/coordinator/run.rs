@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// Time for the last status and for the removal of plugins after the process is asked to stop.
-pub(super) const LAST_WORDS: Duration = Duration::from_secs(2);
+pub(super) const SHUTDOWN_LIMIT: Duration = Duration::from_secs(2);
 
 /// The resolved settings of a run.
 #[allow(
@@ -99,7 +99,7 @@ pub async fn execute_run(setup: Setup, shutdown: impl Future<Output = ()>) -> Re
         task = view.broken() => Err(RunError::Task { task, reason: "the task panicked".to_owned() }),
     };
     if let Some(journal) = journal.into_inner() {
-        journal.close(LAST_WORDS).await;
+        journal.close(SHUTDOWN_LIMIT).await;
     }
     if matches!(outcome, Err(RunError::Superseded(_))) {
         // Another process publishes the status now.
@@ -136,7 +136,7 @@ pub async fn execute_run(setup: Setup, shutdown: impl Future<Output = ()>) -> Re
     }
     if !event_task.is_terminated() {
         // Events are written within moments, or not at all.
-        tokio::time::timeout(LAST_WORDS, event_task).await.ok();
+        tokio::time::timeout(SHUTDOWN_LIMIT, event_task).await.ok();
     }
     outcome
 }
@@ -153,7 +153,7 @@ async fn broken(task: &mut future::Fuse<JoinHandle<()>>) -> String {
 async fn show_once(backend: &Arc<dyn Backend>, status: RunStatus) {
     let backend = Arc::clone(backend);
     let shown = tokio::spawn(async move { backend.publish(&status).await });
-    if !matches!(tokio::time::timeout(LAST_WORDS, shown).await, Ok(Ok(Ok(())))) {
+    if !matches!(tokio::time::timeout(SHUTDOWN_LIMIT, shown).await, Ok(Ok(Ok(())))) {
         tracing::warn!("cannot set the status to failed");
     }
 }

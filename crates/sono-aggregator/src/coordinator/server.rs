@@ -22,8 +22,8 @@ pub(super) struct Server {
     pub(super) stays: bool,
 }
 
-/// How long they have to ask: longer than the longest time between two questions.
-const FAREWELL: Duration = Duration::from_mins(5);
+/// How long they may query: longer than the longest interval between two queries.
+const QUERY_PERIOD: Duration = Duration::from_mins(5);
 
 impl Drop for Server {
     fn drop(&mut self) {
@@ -34,7 +34,7 @@ impl Drop for Server {
             let stop = self.stop.clone();
             // Not joined: it ends the server after a fixed time, or with the process.
             runtime.spawn(async move {
-                tokio::time::sleep(FAREWELL).await;
+                tokio::time::sleep(QUERY_PERIOD).await;
                 stop.cancel();
             });
         } else {

@@ -12,7 +12,7 @@ use std::{
 
 use jiff::Timestamp;
 use sono_manifest::{Definition, NodeFacts};
-use sono_run::{Begun, Effect, Event, LeftOutNodes, PluginPlan, Record, Run, RunPolicy};
+use sono_run::{Effect, Event, LeftOutNodes, PluginPlan, Record, Run, RunPolicy, RunStart};
 use sono_tls::Authority;
 use sono_types::{Config, PluginName, RunStatus, SessionId, UploadLimits, constants, layout};
 
@@ -159,11 +159,11 @@ async fn try_start(start: Start) -> Result<Option<Startup>, RunError> {
     }
     let earlier = attempt.identify()?;
     let files = Files::of(&attempt.start.root, &attempt.start.config.uuid);
-    if let Some(begun) = &earlier {
-        let archive = layout::archive_name(begun.start, &begun.uuid);
+    if let Some(run_start) = &earlier {
+        let archive = layout::archive_name(run_start.start, &run_start.uuid);
         files::remove_unfinished(&attempt.start.root.join(archive), &attempt.progress, &files.directory).await?;
     }
-    let sessions = earlier.iter().flat_map(|begun| &begun.plugins);
+    let sessions = earlier.iter().flat_map(|run_start| &run_start.plugins);
     let sessions = sessions.map(|planned| (planned.plugin.clone(), planned.session.clone()));
     let drivers = attempt.drivers(&sessions.collect());
     if let Some(status) = attempt.sealed_status() {
@@ -207,7 +207,7 @@ impl Files {
 
 /// A run that this process owns.
 struct Owned {
-    begun: Begun,
+    run_start: RunStart,
     authority: Authority,
     nodes: Vec<NodeFacts>,
     /// When this process acquired it.
@@ -249,15 +249,15 @@ impl Attempt {
     }
 
     /// Determines the run's identity. Returns the first record of an earlier process.
-    fn identify(&mut self) -> Result<Option<Begun>, RunError> {
+    fn identify(&mut self) -> Result<Option<RunStart>, RunError> {
         let config = &mut self.start.config;
         let earlier = match self.records.first() {
             None => None,
-            Some(Record::Begun(begun)) if begun.version == JOURNAL_VERSION => Some(begun.clone()),
-            Some(Record::Begun(begun)) => {
+            Some(Record::Started(run_start)) if run_start.version == JOURNAL_VERSION => Some(run_start.clone()),
+            Some(Record::Started(run_start)) => {
                 return Err(RunError::Record(format!(
                     "the journal has the unsupported version {}; this aggregator supports version {JOURNAL_VERSION}",
-                    begun.version
+                    run_start.version
                 )));
             }
             Some(_) => {
@@ -266,11 +266,11 @@ impl Attempt {
                 ));
             }
         };
-        if let Some(begun) = &earlier {
-            config.uuid.clone_from(&begun.uuid);
+        if let Some(run_start) = &earlier {
+            config.uuid.clone_from(&run_start.uuid);
             check_id(&config.uuid)?;
             tracing::info!(
-                uuid = begun.uuid,
+                uuid = run_start.uuid,
                 records = self.records.len(),
                 "resuming the run of an earlier process"
             );
@@ -350,19 +350,19 @@ impl Attempt {
     }
 
     /// Acquires a new run in checkpoint and journal; `None` if another process wrote the checkpoint first.
-    async fn own(&mut self, earlier: Option<Begun>, drivers: &Drivers) -> Result<Option<Owned>, RunError> {
+    async fn own(&mut self, earlier: Option<RunStart>, drivers: &Drivers) -> Result<Option<Owned>, RunError> {
         let backend = self.start.backend.as_ref();
         let now = (self.start.clock)();
         let labels = drivers
             .values()
             .flat_map(|driver| sono_manifest::node_labels(driver.definition()))
             .collect();
-        if let Some(begun) = earlier {
+        if let Some(run_start) = earlier {
             let authority =
-                Authority::from_pem(&begun.ca_certificate, &begun.ca_key).map_err(RunError::Certificates)?;
+                Authority::from_pem(&run_start.ca_certificate, &run_start.ca_key).map_err(RunError::Certificates)?;
             let nodes = plan::nodes_now(backend, &labels).await;
             return Ok(Some(Owned {
-                begun,
+                run_start,
                 authority,
                 nodes,
                 now,
@@ -372,11 +372,11 @@ impl Attempt {
             .nodes(&labels)
             .await
             .map_err(|error| RunError::Nodes(error.to_string()))?;
-        let (begun, authority) = plan::identity(&self.start.config, drivers, nodes.as_deref(), now)?;
+        let (run_start, authority) = plan::identity(&self.start.config, drivers, nodes.as_deref(), now)?;
         // Recorded before any object is created, so that the next process recognizes the objects.
-        let mut first = vec![Record::Begun(begun.clone())];
+        let mut first = vec![Record::Started(run_start.clone())];
         if let Some(ownership) = &mut self.ownership {
-            let Some(owned) = ownership.begin(&begun).await? else {
+            let Some(owned) = ownership.begin(&run_start).await? else {
                 return Ok(None);
             };
             first.push(owned);
@@ -387,7 +387,7 @@ impl Attempt {
             .map_err(|error| RunError::Record(error.to_string()))?;
         let nodes = nodes.unwrap_or_default();
         Ok(Some(Owned {
-            begun,
+            run_start,
             authority,
             nodes,
             now,
@@ -397,7 +397,7 @@ impl Attempt {
     /// The state machine: of a new run, or replayed from the records.
     async fn resume(self, files: Files, drivers: Drivers, owned: Owned) -> Result<StartedRun, RunError> {
         let Owned {
-            begun,
+            run_start,
             authority,
             nodes,
             now,
@@ -419,7 +419,7 @@ impl Attempt {
             .map(|(name, driver)| (name.clone(), driver.left_out(&nodes)));
         let left_out: LeftOutNodes = left_out.collect();
         view.metrics().syncs_of(self.journal.syncs());
-        let plans: Vec<PluginPlan> = begun.plugins.iter().map(plan::plan).collect();
+        let plans: Vec<PluginPlan> = run_start.plugins.iter().map(plan::plan).collect();
         for plan in plans
             .iter()
             .filter(|plan| plan.expected.is_empty() && !plan.discovers_targets)
@@ -443,7 +443,7 @@ impl Attempt {
         run.leave_out(left_out);
         Ok(StartedRun {
             config,
-            start: begun.start,
+            start: run_start.start,
             directory: files.directory,
             incoming: files.incoming,
             journal: self.journal,

@@ -1,5 +1,5 @@
 //! The checkpoint of a run outside of its volume, and fencing: the store refuses writes of a process that is not the latest
-//! owner, so that two never both act (a Lease would not do: its former holder is not stopped).
+//! owner, so that two processes never both act. A Lease is not sufficient, because it does not stop its former holder.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -21,14 +21,14 @@ use crate::{
 };
 
 /// Interval of the checks that this process still owns the run, and of writes that can wait.
-const LOOK: Duration = Duration::from_secs(10);
-/// Between two tries of a write; it doubles.
+const CHECK_INTERVAL: Duration = Duration::from_secs(10);
+/// Pause between attempts of a write; it doubles.
 const MIN_PAUSE: Duration = Duration::from_millis(200);
 const MAX_PAUSE: Duration = Duration::from_secs(10);
-/// How long a write may be refused.
-const REFUSED_AT_MOST: Duration = Duration::from_mins(3);
+/// How long writes may be refused before ownership counts as lost.
+const MAX_REFUSED: Duration = Duration::from_mins(3);
 /// Maximum size of the checkpoint, below the limit of a Secret.
-const MOST_BYTES: usize = 1_000_000;
+const MAX_BYTES: usize = 1_000_000;
 
 /// Why this process lost the ownership of the run.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -55,7 +55,7 @@ async fn write(
 ) -> Result<(), OwnershipLost> {
     let content = checkpoint_codec::encode(checkpoint);
     let mut pauses = backoff(MIN_PAUSE, MAX_PAUSE);
-    let until = Instant::now() + REFUSED_AT_MOST;
+    let until = Instant::now() + MAX_REFUSED;
     loop {
         match store.write(&content, Some(version)).await {
             Ok(written) => {
@@ -124,7 +124,7 @@ pub(crate) async fn write_first(
     over: Option<&Version>,
 ) -> Result<Option<Version>, AcquireError> {
     let content = checkpoint_codec::encode(checkpoint);
-    if content.len() > MOST_BYTES {
+    if content.len() > MAX_BYTES {
         return Err(AcquireError::TooLarge(content.len()));
     }
     let mut pauses = backoff(MIN_PAUSE, MAX_PAUSE);
@@ -162,7 +162,7 @@ struct State {
 }
 
 #[derive(Debug, Clone, Default)]
-struct Written {
+struct WriteProgress {
     revision: u64,
     lost: Option<OwnershipLost>,
 }
@@ -171,7 +171,7 @@ struct Written {
 pub(crate) struct CheckpointWriter {
     state: Arc<Mutex<State>>,
     wake: Arc<Notify>,
-    written: watch::Receiver<Written>,
+    written: watch::Receiver<WriteProgress>,
     task: JoinHandle<()>,
 }
 
@@ -179,7 +179,7 @@ pub(crate) struct CheckpointWriter {
 #[derive(Debug, Clone)]
 pub(crate) struct CheckpointBarrier {
     revision: u64,
-    written: watch::Receiver<Written>,
+    written: watch::Receiver<WriteProgress>,
 }
 
 impl CheckpointBarrier {
@@ -190,8 +190,8 @@ impl CheckpointBarrier {
     /// May be dropped at any point: the writer continues.
     pub(crate) async fn wait(mut self) {
         let revision = self.revision;
-        let kept = |written: &Written| written.revision >= revision && written.lost.is_none();
-        if self.written.wait_for(kept).await.is_err() {
+        let stored = |written: &WriteProgress| written.revision >= revision && written.lost.is_none();
+        if self.written.wait_for(stored).await.is_err() {
             std::future::pending::<()>().await;
         }
     }
@@ -205,8 +205,14 @@ impl CheckpointWriter {
             revision: 0,
         }));
         let wake = Arc::<Notify>::default();
-        let (sender, written) = watch::channel(Written::default());
-        let task = tokio::spawn(keep(store, Arc::clone(&state), Arc::clone(&wake), sender, version));
+        let (sender, written) = watch::channel(WriteProgress::default());
+        let task = tokio::spawn(run_writer(
+            store,
+            Arc::clone(&state),
+            Arc::clone(&wake),
+            sender,
+            version,
+        ));
         Self {
             state,
             wake,
@@ -267,17 +273,17 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn keep(
+async fn run_writer(
     store: Arc<dyn CheckpointStore>,
     state: Arc<Mutex<State>>,
     wake: Arc<Notify>,
-    written: watch::Sender<Written>,
+    written: watch::Sender<WriteProgress>,
     mut version: Version,
 ) {
     let mut done = 0;
     loop {
         // Checked after each interval, with or without a change.
-        timeout(LOOK, wake.notified()).await.ok();
+        timeout(CHECK_INTERVAL, wake.notified()).await.ok();
         let (checkpoint, revision) = {
             let state = lock(&state);
             (state.checkpoint.clone(), state.revision)
@@ -290,7 +296,7 @@ async fn keep(
         let lost = outcome.err();
         let is_lost = lost.is_some();
         done = revision;
-        written.send_replace(Written { revision, lost });
+        written.send_replace(WriteProgress { revision, lost });
         if is_lost {
             return;
         }

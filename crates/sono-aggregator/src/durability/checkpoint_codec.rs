@@ -6,7 +6,7 @@ use flate2::{Compression, write::GzEncoder};
 use sono_run::{Checkpoint, CheckpointError};
 
 /// Maximum size of an unpacked checkpoint in bytes: far more than 10,000 nodes and 100 plugins need.
-const MOST_BYTES: u64 = 64 << 20;
+const MAX_BYTES: u64 = 64 << 20;
 
 /// Why bytes are not a checkpoint.
 #[derive(Debug, thiserror::Error)]
@@ -14,7 +14,7 @@ pub(crate) enum DecodeError {
     /// They cannot be unpacked.
     #[error("not gzip")]
     Packed(#[source] sono_bundle::ArchiveError),
-    /// What they are unpacked to is something else.
+    /// The unpacked text is not a checkpoint.
     #[error(transparent)]
     Content(#[from] CheckpointError),
 }
@@ -30,14 +30,14 @@ pub(crate) fn encode(checkpoint: &Checkpoint) -> Vec<u8> {
 
 /// Decodes the output of [`encode`].
 pub(crate) fn decode(bytes: &[u8]) -> Result<Checkpoint, DecodeError> {
-    let text = sono_bundle::gunzip(bytes, MOST_BYTES).map_err(DecodeError::Packed)?;
+    let text = sono_bundle::gunzip(bytes, MAX_BYTES).map_err(DecodeError::Packed)?;
     Ok(Checkpoint::from_json(&text)?)
 }
 
 #[cfg(test)]
 mod tests {
     use jiff::Timestamp;
-    use sono_run::{Begun, Failure, Planned, Record};
+    use sono_run::{Failure, Planned, Record, RunStart};
     use sono_types::{NodeName, PluginName, ResultKey, RunStatus, SessionId, Target};
 
     use super::*;
@@ -57,8 +57,8 @@ mod tests {
         }
     }
 
-    fn begun(plugins: Vec<Planned>) -> Begun {
-        Begun {
+    fn run_start(plugins: Vec<Planned>) -> RunStart {
+        RunStart {
             version: 1,
             uuid: "run".to_owned(),
             start: Timestamp::UNIX_EPOCH,
@@ -89,14 +89,14 @@ mod tests {
             })
             .collect();
         let plugins = (0..20).map(|number| {
-            // Each has nodes of its own in other places.
+            // Each plugin has other nodes.
             let nodes = names
                 .iter()
                 .enumerate()
                 .filter(|(place, _)| (place / 100) % 20 != number);
             planned(&format!("p{number}"), nodes.map(|(_, node)| node.clone()).collect())
         });
-        let mut checkpoint = Checkpoint::new(begun(plugins.collect()), 1, uuid::Uuid::new_v4().to_string());
+        let mut checkpoint = Checkpoint::new(run_start(plugins.collect()), 1, uuid::Uuid::new_v4().to_string());
         for node in names.iter().skip(NODES / 2) {
             checkpoint.apply(&Record::TargetDiscovered { key: key("p0", node) });
         }
@@ -114,7 +114,7 @@ mod tests {
         let bytes = encode(&checkpoint);
         assert!(bytes.len() < 512 << 10, "{}", bytes.len());
         let again = decode(&bytes).unwrap();
-        assert_eq!(again.begun.plugins, checkpoint.begun.plugins);
+        assert_eq!(again.run_start.plugins, checkpoint.run_start.plugins);
         let failures = again
             .records(Timestamp::MAX)
             .iter()

@@ -15,7 +15,7 @@ use crate::{
     error::{JournalError, RunError},
 };
 
-/// The pause before the second try; it doubles up to [`LAST_PAUSE`].
+/// The pause before the second attempt; it doubles up to [`LAST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LAST_PAUSE: Duration = Duration::from_secs(5);
 
@@ -189,11 +189,11 @@ pub(crate) mod tests {
 
     use super::*;
 
-    pub(crate) fn no_room() -> io::Error {
+    pub(crate) fn disk_full_error() -> io::Error {
         io::Error::from(io::ErrorKind::StorageFull)
     }
 
-    /// The reports, and a value that records them.
+    /// A [`DiskFull`] and the reports that it makes.
     pub(crate) fn listening() -> (Arc<Mutex<Vec<String>>>, DiskFull) {
         let reported = Arc::<Mutex<Vec<String>>>::default();
         let heard = Arc::clone(&reported);
@@ -202,12 +202,12 @@ pub(crate) mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_finds_no_room_is_done_later_and_told_once() {
+    async fn write_on_full_disk_is_retried_and_reported_once() {
         let (reported, disk_full) = listening();
         let tries = Arc::new(AtomicUsize::new(0));
         let seen = Arc::clone(&tries);
         let done = disk_full.retry("a file", move || match seen.fetch_add(1, Relaxed) {
-            0..100 => Err(no_room()),
+            0..100 => Err(disk_full_error()),
             number => Ok(number),
         });
         let other = disk_full.retry("another", move || Ok::<_, io::Error>(()));
@@ -221,7 +221,7 @@ pub(crate) mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn other_errors_are_not_waited_for() {
+    async fn error_other_than_disk_full_is_not_retried() {
         let (reported, disk_full) = listening();
         let failed = disk_full
             .retry("a file", || {
@@ -234,7 +234,7 @@ pub(crate) mod tests {
 
     /// The number of reports is limited, and tasks that wait at the same time are reported once.
     #[test]
-    fn it_is_told_when_the_first_begins_to_wait_and_not_for_ever() {
+    fn disk_full_reports_are_limited() {
         let (reported, disk_full) = listening();
         let first = disk_full.wait("one", "full");
         drop(disk_full.wait("two", "full"));

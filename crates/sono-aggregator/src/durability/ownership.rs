@@ -1,12 +1,12 @@
 //! Ownership of a run that has a checkpoint, and the state that its next owner resumes from.
 //!
-//! An existing journal takes precedence: it knows more. Without one the checkpoint takes its place, and results are collected
-//! again. The journal of a pod that another pod has replaced is ignored.
+//! An existing journal takes precedence, because it contains more. Without one the checkpoint replaces it, and results are
+//! collected again. The journal of a pod that another pod has replaced is ignored.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
-use sono_run::{Begun, Checkpoint, CheckpointPhase, PluginPlan, Record, Run, RunPolicy};
+use sono_run::{Checkpoint, CheckpointPhase, PluginPlan, Record, Run, RunPolicy, RunStart};
 use sono_types::{OverallStatus, PluginName, RunStatus, SessionId, TarInfo, constants, status::plugin_status};
 
 use crate::{
@@ -18,10 +18,10 @@ use crate::{
 /// The error of every result whose archive was lost with its pod.
 pub(crate) const ARCHIVE_GONE: &str = "the archive was complete, but was lost with the aggregator's pod before it was retrieved; run again with --wait --rm, which retrieves it immediately, or with --results-volume";
 
-/// This process' ownership of a run, as far as it got.
+/// The ownership of a run, and the state of its acquisition.
 pub(crate) struct Ownership {
     store: Arc<dyn CheckpointStore>,
-    /// The name of this process, which no other has.
+    /// The unique name of this process.
     holder: String,
     /// The last epoch in the checkpoint store.
     epoch: u64,
@@ -42,7 +42,7 @@ pub(crate) enum Acquired {
     /// The run is over, and its archive is lost.
     Sealed {
         status: RunStatus,
-        /// The names under which its plugins' objects may still be there.
+        /// The sessions of its plugins, whose objects may still exist.
         sessions: BTreeMap<PluginName, SessionId>,
     },
 }
@@ -85,7 +85,7 @@ impl Ownership {
             holder: uuid::Uuid::new_v4().to_string(),
             epoch,
             version,
-            checkpoint: found.filter(|checkpoint| uuid.is_empty() || checkpoint.begun.uuid == uuid),
+            checkpoint: found.filter(|checkpoint| uuid.is_empty() || checkpoint.run_start.uuid == uuid),
         }))
     }
 
@@ -102,9 +102,9 @@ impl Ownership {
         now: Timestamp,
     ) -> Result<Acquired, RunError> {
         match records.first() {
-            Some(Record::Begun(begun)) => {
-                let begun = begun.clone();
-                self.resume(journal, records, begun).await
+            Some(Record::Started(run_start)) => {
+                let run_start = run_start.clone();
+                self.resume(journal, records, run_start).await
             }
             Some(_) => Ok(Acquired::NewRun),
             None => self.take_over(journal, records, now).await,
@@ -139,7 +139,7 @@ impl Ownership {
         &mut self,
         journal: &Journal,
         records: &mut Vec<Record>,
-        begun: Begun,
+        run_start: RunStart,
     ) -> Result<Acquired, RunError> {
         if let Some(Checkpoint { epoch, holder, .. }) = &self.checkpoint {
             let (epoch, holder) = (*epoch, holder.clone());
@@ -152,7 +152,7 @@ impl Ownership {
         }
         let checkpoint = match self.checkpoint.take() {
             Some(checkpoint) => checkpoint,
-            None => Checkpoint::new(begun, self.epoch, String::new()),
+            None => Checkpoint::new(run_start, self.epoch, String::new()),
         };
         let mut checkpoint = self.next(checkpoint);
         for record in records.iter() {
@@ -183,7 +183,7 @@ impl Ownership {
             return Ok(Acquired::NewRun);
         };
         if matches!(checkpoint.phase, CheckpointPhase::Sealed(_)) {
-            let plugins = checkpoint.begun.plugins.iter();
+            let plugins = checkpoint.run_start.plugins.iter();
             return Ok(Acquired::Sealed {
                 status: archive_gone(&checkpoint),
                 sessions: plugins
@@ -212,8 +212,8 @@ impl Ownership {
     }
 
     /// Acquires a new run; `None` if another process wrote the checkpoint first.
-    pub(crate) async fn begin(&mut self, begun: &Begun) -> Result<Option<Record>, RunError> {
-        let checkpoint = Checkpoint::new(begun.clone(), self.epoch, String::new());
+    pub(crate) async fn begin(&mut self, run_start: &RunStart) -> Result<Option<Record>, RunError> {
+        let checkpoint = Checkpoint::new(run_start.clone(), self.epoch, String::new());
         let checkpoint = self.next(checkpoint);
         if !self.write(&checkpoint).await? {
             return Ok(None);
@@ -241,7 +241,7 @@ fn archive_gone(checkpoint: &Checkpoint) -> RunStatus {
         timeout: None,
         discovers_targets: false,
     };
-    let plans = checkpoint.begun.plugins.iter().map(plan).collect();
+    let plans = checkpoint.run_start.plugins.iter().map(plan).collect();
     let mut status = Run::new(plans, RunPolicy::default()).status();
     for row in status.plugins.iter_mut().flatten() {
         plugin_status::FAILED.clone_into(&mut row.status);

@@ -1,5 +1,5 @@
 //! The progress of plugins, in a file of its own next to the journal, which is replaced as a whole every few seconds. A killed
-//! process loses a few seconds of it, and the next update makes up for that.
+//! process loses a few seconds of it, until the next update.
 
 use std::{
     fmt,
@@ -14,13 +14,13 @@ use sono_run::{Progress, Run};
 use sono_types::{ProgressUpdate, ResultKey, error_chain};
 use tokio::{task::JoinHandle, time::Instant};
 
-/// Between two writes.
+/// Pause between two writes.
 const PAUSE: Duration = Duration::from_secs(10);
-/// Bytes of a file that are read. A run holds at most some 10 MB; earlier versions held 40 MB, and control
-/// characters take six bytes each.
+/// Maximum size of a file in bytes. A run has at most some 10 MB of progress, earlier versions 40 MB; a control character takes six
+/// bytes.
 const MAX_BYTES: u64 = 256 << 20;
 
-/// The file, and when it is due.
+/// The file, and the time of the next write.
 #[derive(Debug)]
 pub(crate) struct ProgressFile {
     path: PathBuf,
@@ -75,12 +75,12 @@ impl ProgressFile {
         }
     }
 
-    /// There is something new.
+    /// Marks the progress as changed.
     pub(crate) fn mark(&mut self) {
         self.changed = true;
     }
 
-    /// Resolves when [`ProgressFile::write_if_due`] has something to do. Cancel safe.
+    /// Resolves when a write is due; see [`ProgressFile::write_if_due`]. Cancel safe.
     pub(crate) async fn due(&self) {
         if self.changed {
             tokio::time::sleep_until(self.next).await;
@@ -155,7 +155,7 @@ mod tests {
     use super::*;
     use crate::test_run::run_of_one_result;
 
-    /// What the file has, and what the run has.
+    /// The updates in the file and those in the run.
     fn both(path: &Path, run: &Run) -> [BTreeMap<ResultKey, ProgressUpdate>; 2] {
         let mut found = BTreeMap::new();
         read(path, &mut |key, update| {
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_was_said_is_read_again_and_written_now_and_then() {
+    async fn progress_file_is_read_again_and_written_at_intervals() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("progress");
         let (mut run, key) = run_of_one_result(false);
@@ -205,7 +205,7 @@ mod tests {
         fs_err::write(&path, serde_json::to_vec(&said).unwrap()).unwrap();
         assert_eq!(both(&path, &run)[0], said);
         let whole = fs_err::read_to_string(&path).unwrap();
-        for (broken, kept) in [
+        for (broken, retained) in [
             ("{", 0),
             ("", 0),
             ("[]", 0),
@@ -213,7 +213,7 @@ mod tests {
             (&(whole.replace("}}", "},") + "x"), 1),
         ] {
             fs_err::write(&path, broken).unwrap();
-            assert_eq!(both(&path, &run)[0].len(), kept, "{broken}");
+            assert_eq!(both(&path, &run)[0].len(), retained, "{broken}");
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use sono_types::constants::DEFAULT_FILE_NAME;
 
 /// The name under which a result is stored. No header, no name, or a header that does not parse (such as an unquoted
-/// name with a space) gives `result`, as in core §2.4. The name is what the client says: it may be hostile.
+/// name with a space) gives `result`, as in core §2.4. The client chooses the name, so it may be hostile.
 pub fn file_name(header: Option<&str>) -> String {
     header
         .and_then(parse)
@@ -32,7 +32,7 @@ fn parse(header: &str) -> Option<String> {
         if !is_token(&name) {
             return None;
         }
-        // The same twice is harmless, two different ones are not.
+        // Two equal parameters are accepted; different ones are not.
         if parameters
             .insert(name, value.clone())
             .is_some_and(|before| before != value)
@@ -50,8 +50,8 @@ fn parse(header: &str) -> Option<String> {
         .or_else(|| parameters.get("filename").cloned())
 }
 
-/// A name in pieces (RFC 2231): `filename*0`, `filename*1*` and so on; those with a star at the end are encoded, and the
-/// first of them names the charset.
+/// A name in segments (RFC 2231): `filename*0`, `filename*1*` and so on; segments with a star at the end are encoded, and
+/// the first of these names the charset.
 fn continued(parameters: &BTreeMap<String, String>) -> Option<String> {
     let mut name = String::new();
     for number in 0.. {
@@ -67,7 +67,7 @@ fn continued(parameters: &BTreeMap<String, String>) -> Option<String> {
     Some(name).filter(|name| !name.is_empty())
 }
 
-/// A token or a quoted string, and what follows it.
+/// A token or a quoted string, and the rest after it.
 fn value(text: &str) -> Option<(String, &str)> {
     let Some(quoted) = text.strip_prefix('"') else {
         let end = text
@@ -82,7 +82,7 @@ fn value(text: &str) -> Option<(String, &str)> {
         match letter {
             '"' => return Some((name, &quoted[position + 1..])),
             '\r' | '\n' => return None,
-            // Only what needs it is escaped: a path of Windows stays as it is.
+            // Only quotes and backslashes may be escaped: a Windows path is unchanged.
             '\\' if letters.peek().is_some_and(|(_, next)| SPECIAL.contains(*next)) => {
                 name.push(letters.next()?.1);
             }
@@ -122,7 +122,7 @@ fn percent_decoded(encoded: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-/// What no token holds (RFC 2045 §5.1).
+/// Characters that a token cannot contain (RFC 2045 §5.1).
 const SPECIAL: &str = "()<>@,;:\\\"/[]?=";
 
 fn is_token(text: &str) -> bool {
@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_read_as_workers_send_them() {
+    fn file_names_of_workers_are_parsed() {
         for (header, name) in [
             (None, "result"),
             (Some(""), "result"),
@@ -164,7 +164,7 @@ mod tests {
             (Some("attachment;filename=../x"), "result"),
             (Some("attachment;filename=ä"), "result"),
             (Some(r#"attachment;filename="open"#), "result"),
-            // Hostile, but well formed: it is for the store to refuse.
+            // Hostile but well formed: staging refuses it.
             (Some(r#"attachment;filename="../../etc/passwd""#), "../../etc/passwd"),
         ] {
             assert_eq!(file_name(header), name, "{header:?}");

@@ -19,12 +19,12 @@ pub(crate) struct UploadQuota {
     max_bytes: u64,
     results: Mutex<BTreeMap<ResultKey, usize>>,
     bytes: AtomicU64,
-    /// Bytes of the run's log, which lies on the same disk.
+    /// Bytes of the run's log, which is on the same disk.
     log: OnceLock<Arc<AtomicU64>>,
 }
 
 impl UploadQuota {
-    /// The quota of a run whose results have `present` bytes already.
+    /// The quota of a run with `present` bytes of results.
     pub(crate) fn new(limits: &UploadLimits, present: u64) -> Self {
         Self {
             per_result: limits.max_uploads_per_result,
@@ -46,7 +46,7 @@ impl UploadQuota {
         self.max_bytes.saturating_sub(log)
     }
 
-    /// One more request for this result, until the value is dropped; or why not.
+    /// Counts another request for this result until the guard is dropped, or returns the reason for the refusal.
     pub(crate) fn enter(self: &Arc<Self>, key: &ResultKey) -> Result<RequestGuard, UploadError> {
         let mut results = self.results.lock().unwrap_or_else(PoisonError::into_inner);
         let count = results.entry(key.clone()).or_default();
@@ -84,20 +84,20 @@ impl Drop for RequestGuard {
 
 /// Bytes on disk that one upload reserves; released on drop, unless they are retained.
 #[derive(Debug)]
-pub(crate) struct Reserved {
+pub(crate) struct Reservation {
     quota: Arc<UploadQuota>,
     bytes: u64,
 }
 
-impl Reserved {
+impl Reservation {
     pub(crate) fn new(quota: Arc<UploadQuota>) -> Self {
         Self { quota, bytes: 0 }
     }
 
     /// Reserves more bytes, or returns the reason for the refusal.
     pub(crate) fn grow(&mut self, bytes: u64) -> Result<(), UploadError> {
-        let most = self.quota.max_bytes();
-        let take = |taken: u64| taken.checked_add(bytes).filter(|sum| *sum <= most);
+        let limit = self.quota.max_bytes();
+        let take = |taken: u64| taken.checked_add(bytes).filter(|sum| *sum <= limit);
         let taken = self
             .quota
             .bytes
@@ -124,19 +124,19 @@ impl Reserved {
             .saturating_sub(self.quota.bytes.load(Ordering::Relaxed))
     }
 
-    /// The upload became `bytes` on disk, which stay. They were looked at before, so the sum may go beyond the limit only
-    /// by what others took meanwhile.
-    pub(crate) fn keep(&mut self, bytes: u64) {
+    /// Counts the `bytes` that the upload takes on disk from now on. They were checked before, so the sum exceeds the limit by at
+    /// most the bytes that concurrent uploads reserved meanwhile.
+    pub(crate) fn retain(&mut self, bytes: u64) {
         self.quota.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// The reserved bytes remain counted.
-    pub(crate) fn keep_all(&mut self) {
+    /// Counts the reserved bytes also after the drop.
+    pub(crate) fn retain_all(&mut self) {
         self.bytes = 0;
     }
 }
 
-impl Drop for Reserved {
+impl Drop for Reservation {
     fn drop(&mut self) {
         self.quota.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
     }
@@ -149,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_bound_holds_and_says_which_it_is() {
+    fn each_quota_is_enforced_and_named() {
         let limits = UploadLimits {
             max_uploads_per_result: 1,
             max_total_bytes: 10,
@@ -164,18 +164,18 @@ mod tests {
         );
         drop(turn);
         assert!(quota.enter(&key).is_ok());
-        let mut reserved = Reserved::new(Arc::clone(&quota));
-        reserved.grow(7).unwrap();
+        let mut reservation = Reservation::new(Arc::clone(&quota));
+        reservation.grow(7).unwrap();
         assert_eq!(
-            reserved.grow(1).unwrap_err().to_string(),
+            reservation.grow(1).unwrap_err().to_string(),
             "the results of this run would exceed the limit of 10 bytes (UploadLimits.MaxTotalBytes)"
         );
-        drop(reserved);
-        let mut kept = Reserved::new(Arc::clone(&quota));
-        kept.grow(4).unwrap();
-        kept.keep(2);
-        drop(kept);
-        assert_eq!(Reserved::new(Arc::clone(&quota)).left(), 5);
+        drop(reservation);
+        let mut retained = Reservation::new(Arc::clone(&quota));
+        retained.grow(4).unwrap();
+        retained.retain(2);
+        drop(retained);
+        assert_eq!(Reservation::new(Arc::clone(&quota)).left(), 5);
     }
 
     /// The run's log is on the same disk and grows with each request, so it counts.
@@ -188,12 +188,12 @@ mod tests {
         let log = Arc::new(AtomicU64::new(4));
         let quota = UploadQuota::new(&limits, 3);
         quota.count_log(Arc::clone(&log));
-        let mut reserved = Reserved::new(Arc::new(quota));
-        assert_eq!(reserved.left(), 3);
-        assert!(reserved.grow(4).is_err());
-        reserved.grow(2).unwrap();
+        let mut reservation = Reservation::new(Arc::new(quota));
+        assert_eq!(reservation.left(), 3);
+        assert!(reservation.grow(4).is_err());
+        reservation.grow(2).unwrap();
         log.store(20, Ordering::Relaxed);
-        assert_eq!(reserved.left(), 0);
-        assert!(reserved.grow(1).is_err());
+        assert_eq!(reservation.left(), 0);
+        assert!(reservation.grow(1).is_err());
     }
 }

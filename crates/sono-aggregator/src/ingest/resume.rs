@@ -10,18 +10,18 @@ use sono_types::ResultKey;
 use tempfile::TempPath;
 use tokio::time::Instant;
 
-use crate::ingest::quota::Reserved;
+use crate::ingest::quota::Reservation;
 
 /// Minimum size of a resumable body in bytes: smaller ones are sent again faster than a query takes.
-const LEAST_BYTES: u64 = 1 << 20;
-/// How long one waits for its sender, who tries again within half a minute.
-const PATIENCE: Duration = Duration::from_mins(10);
-/// Letters of a name.
-const MOST_LETTERS: usize = 100;
+const MIN_RESUMABLE_BYTES: u64 = 1 << 20;
+/// How long a partial body is retained. Senders retry within half a minute.
+const RETENTION: Duration = Duration::from_mins(10);
+/// Maximum length of a name.
+const MAX_NAME_LETTERS: usize = 100;
 
-/// Which bytes a request brings.
+/// The part of a body that a request contains.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Part {
+pub(crate) struct UploadPart {
     /// The sender's name for the whole body.
     pub(crate) name: String,
     /// Offset of this part in bytes.
@@ -30,10 +30,12 @@ pub(crate) struct Part {
     pub(crate) whole: Option<u64>,
 }
 
-impl Part {
+impl UploadPart {
     /// Parses the headers of a request; `None` if the sender does not resume uploads, or the headers are invalid.
     pub(crate) fn parse(name: Option<&str>, range: Option<&str>) -> Option<Self> {
-        let name = name.filter(|name| (1..=MOST_LETTERS).contains(&name.len()))?.to_owned();
+        let name = name
+            .filter(|name| (1..=MAX_NAME_LETTERS).contains(&name.len()))?
+            .to_owned();
         let Some(range) = range else {
             return Some(Self {
                 name,
@@ -52,56 +54,57 @@ impl Part {
     }
 }
 
-/// The beginning of a body.
+/// The received beginning of a body.
 #[derive(Debug)]
 pub(crate) struct Partial {
     pub(crate) file: TempPath,
     pub(crate) size: u64,
-    /// Its bytes count until it is complete or forgotten.
-    pub(crate) reserved: Reserved,
+    /// Counts its bytes until the body is complete or forgotten.
+    pub(crate) reservation: Reservation,
 }
 
 #[derive(Debug)]
-struct Kept {
+struct RetainedPartial {
     name: String,
     until: Instant,
     partial: Partial,
 }
 
-/// At most one for each result.
+/// The partial bodies of a run, at most one per result.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Partials(Arc<Mutex<BTreeMap<ResultKey, Kept>>>);
+pub(crate) struct Partials(Arc<Mutex<BTreeMap<ResultKey, RetainedPartial>>>);
 
 impl Partials {
     /// Whether the received part of a body is worth retaining.
-    pub(crate) fn is_worth(size: u64) -> bool {
-        size >= LEAST_BYTES
+    pub(crate) fn is_worth_retaining(size: u64) -> bool {
+        size >= MIN_RESUMABLE_BYTES
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<ResultKey, Kept>> {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<ResultKey, RetainedPartial>> {
+        let mut retained = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
-        kept.retain(|_, kept| kept.until > now);
-        kept
+        retained.retain(|_, retained| retained.until > now);
+        retained
     }
 
     /// Retains the beginning of a body, in place of an earlier one of this result.
-    pub(crate) fn keep(&self, key: &ResultKey, name: String, partial: Partial) {
-        let until = Instant::now() + PATIENCE;
-        self.lock().insert(key.clone(), Kept { name, until, partial });
+    pub(crate) fn retain(&self, key: &ResultKey, name: String, partial: Partial) {
+        let until = Instant::now() + RETENTION;
+        self.lock()
+            .insert(key.clone(), RetainedPartial { name, until, partial });
     }
 
-    /// Number of bytes received of that body.
+    /// Number of received bytes of that body.
     pub(crate) fn received(&self, key: &ResultKey, name: &str) -> Option<u64> {
-        let kept = self.lock();
-        let kept = kept.get(key).filter(|kept| kept.name == name)?;
-        Some(kept.partial.size)
+        let retained = self.lock();
+        let retained = retained.get(key).filter(|retained| retained.name == name)?;
+        Some(retained.partial.size)
     }
 
     /// The retained beginning of the body, if `part` continues it; otherwise it is removed.
-    pub(crate) fn take(&self, key: &ResultKey, part: &Part) -> Option<Partial> {
-        let kept = self.lock().remove(key)?;
-        (kept.name == part.name && kept.partial.size == part.from).then_some(kept.partial)
+    pub(crate) fn take(&self, key: &ResultKey, part: &UploadPart) -> Option<Partial> {
+        let retained = self.lock().remove(key)?;
+        (retained.name == part.name && retained.partial.size == part.from).then_some(retained.partial)
     }
 
     /// Forgets the beginning of a body whose rest will not be sent.
@@ -123,9 +126,9 @@ mod tests {
     use crate::ingest::quota::UploadQuota;
 
     #[test]
-    fn ranges_are_those_of_a_rest() {
+    fn part_headers_must_describe_the_rest_of_a_body() {
         let part = |from, whole| {
-            Some(Part {
+            Some(UploadPart {
                 name: "a".to_owned(),
                 from,
                 whole,
@@ -144,41 +147,41 @@ mod tests {
             (Some(&*"a".repeat(101)), None, None),
             (None, Some("bytes 5-9/10"), None),
         ] {
-            assert_eq!(Part::parse(name, range), parsed, "{name:?} {range:?}");
+            assert_eq!(UploadPart::parse(name, range), parsed, "{name:?} {range:?}");
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_beginning_is_there_for_its_own_rest_and_not_for_ever() {
+    async fn partial_body_is_resumed_by_its_own_rest_until_it_expires() {
         let limits = UploadLimits::DEFAULT;
         let quota = Arc::new(UploadQuota::new(&limits, 0));
         let key = ResultKey::new(PluginName::parse("p").unwrap(), Target::Global);
         let beginning = || Partial {
             file: tempfile::NamedTempFile::new().unwrap().into_temp_path(),
             size: 5,
-            reserved: Reserved::new(Arc::clone(&quota)),
+            reservation: Reservation::new(Arc::clone(&quota)),
         };
-        let rest = |name: &str, from| Part {
+        let rest = |name: &str, from| UploadPart {
             name: name.to_owned(),
             from,
             whole: None,
         };
         let partials = Partials::default();
-        let kept = || partials.keep(&key, "a".to_owned(), beginning());
-        for (part, is_there) in [(rest("a", 5), true), (rest("a", 4), false), (rest("b", 5), false)] {
-            kept();
+        let retain = || partials.retain(&key, "a".to_owned(), beginning());
+        for (part, is_resumed) in [(rest("a", 5), true), (rest("a", 4), false), (rest("b", 5), false)] {
+            retain();
             assert_eq!(partials.received(&key, "a"), Some(5));
             assert_eq!(partials.received(&key, "b"), None);
-            assert_eq!(partials.take(&key, &part).is_some(), is_there, "{part:?}");
+            assert_eq!(partials.take(&key, &part).is_some(), is_resumed, "{part:?}");
             assert_eq!(partials.received(&key, "a"), None, "{part:?}");
         }
-        kept();
-        tokio::time::advance(PATIENCE).await;
+        retain();
+        tokio::time::advance(RETENTION).await;
         assert_eq!(partials.received(&key, "a"), None);
-        kept();
+        retain();
         partials.forget(&key);
         assert_eq!(partials.received(&key, "a"), None);
-        kept();
+        retain();
         partials.forget_all();
         assert_eq!(partials.received(&key, "a"), None);
     }

@@ -28,7 +28,7 @@ use crate::{
     ingest::{
         content_disposition,
         error::UploadError,
-        resume::Part,
+        resume::UploadPart,
         upload::{Head, Uploads},
     },
 };
@@ -49,15 +49,15 @@ pub(crate) struct Interface {
     pub(crate) updates: Updates,
     pub(crate) clock: Clock,
     /// If set, workers retain their results and query for them at this interval, because the results are lost with this pod.
-    pub(crate) keep: Option<Duration>,
-    /// The archive is made, and results are not needed any more.
+    pub(crate) retention: Option<Duration>,
+    /// The archive is complete, and workers can discard their results.
     pub(crate) over: Arc<AtomicBool>,
-    /// Has the state of the plugins' containers.
+    /// Supplies the state of the plugins' containers.
     pub(crate) backend: Arc<dyn Backend>,
 }
 
 /// Time limit of requests without a result: they are small.
-const LONGEST_SMALL_REQUEST: Duration = Duration::from_secs(10);
+const SMALL_REQUEST_LIMIT: Duration = Duration::from_secs(10);
 
 /// The routes of the workers' interface.
 pub(crate) fn router(interface: Interface) -> Router {
@@ -77,16 +77,16 @@ async fn limit_small_requests(request: Request, next: Next) -> Response {
     if request.method() == Method::PUT {
         return next.run(request).await;
     }
-    match tokio::time::timeout(LONGEST_SMALL_REQUEST, next.run(request)).await {
+    match tokio::time::timeout(SMALL_REQUEST_LIMIT, next.run(request)).await {
         Ok(response) => response,
         Err(_) => text(
             StatusCode::REQUEST_TIMEOUT,
-            &format!("the request took longer than {} s", LONGEST_SMALL_REQUEST.as_secs()),
+            &format!("the request took longer than {} s", SMALL_REQUEST_LIMIT.as_secs()),
         ),
     }
 }
 
-/// Paths with empty, `.` or `..` segments are sent on to their clean form, as Go's routers do.
+/// Redirects paths with empty, `.` or `..` segments to their clean form, as Go's routers do.
 async fn only_clean_paths(request: Request) -> Result<Request, Response> {
     match clean(request.uri().path()) {
         None => Ok(request),
@@ -98,20 +98,20 @@ async fn only_clean_paths(request: Request) -> Result<Request, Response> {
     }
 }
 
-/// The clean form, where the path has another.
+/// The clean form of a path, if it differs.
 fn clean(path: &str) -> Option<String> {
-    let mut kept: Vec<&str> = Vec::new();
+    let mut segments: Vec<&str> = Vec::new();
     for segment in path.split('/') {
         match segment {
             "" | "." => {}
             ".." => {
-                kept.pop();
+                segments.pop();
             }
-            segment => kept.push(segment),
+            segment => segments.push(segment),
         }
     }
-    let mut clean = format!("/{}", kept.join("/"));
-    if path.ends_with('/') && !kept.is_empty() {
+    let mut clean = format!("/{}", segments.join("/"));
+    if path.ends_with('/') && !segments.is_empty() {
         clean.push('/');
     }
     (clean != path).then_some(clean)
@@ -201,7 +201,7 @@ async fn put(
         content_type: value(header::CONTENT_TYPE.as_str()).unwrap_or_default().to_owned(),
         length: value(header::CONTENT_LENGTH.as_str()).and_then(|length| length.parse().ok()),
         is_error: headers.contains_key(routes::ERROR_HEADER),
-        part: Part::parse(value(routes::UPLOAD_HEADER), value(header::CONTENT_RANGE.as_str())),
+        part: UploadPart::parse(value(routes::UPLOAD_HEADER), value(header::CONTENT_RANGE.as_str())),
         waits,
     };
     tracing::info!(
@@ -211,7 +211,7 @@ async fn put(
         client_cert = plugin,
         "received request"
     );
-    let (keep, received) = (interface.keep, key.clone());
+    let (retention, received) = (interface.retention, key.clone());
     // A task of its own: an upload whose last byte has arrived is finished even if its client has disconnected.
     let upload = tokio::spawn(async move {
         interface
@@ -220,20 +220,20 @@ async fn put(
             .await
     });
     let error = match upload.await {
-        Ok(Ok(())) => return kept(StatusCode::OK.into_response(), keep),
+        Ok(Ok(())) => return with_retention(StatusCode::OK.into_response(), retention),
         Ok(Err(error)) => error,
         // This process is ending; the next one accepts the result.
         Err(error) if error.is_cancelled() => UploadError::Closed,
-        // The ledger has its ticket back: the task held it.
+        // The task's ticket was dropped, so the ledger entry has ended.
         Err(error) => return text(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
     };
     let is_known = matches!(error, UploadError::Refused(Refusal::AlreadyReceived(_)));
     let answer = text(error.status(), &error.message(&key));
-    kept(answer, keep.filter(|_| is_known))
+    with_retention(answer, retention.filter(|_| is_known))
 }
 
-/// What a worker asks for whose body broke off ([`routes::UPLOAD_HEADER`]), that cannot see its own pod
-/// ([`routes::CONTAINERS_HEADER`]), or that keeps its result ([`routes::KEEP_HEADER`]).
+/// Answers the queries of workers: how much of an interrupted body is stored ([`routes::UPLOAD_HEADER`]), the state of the
+/// containers ([`routes::CONTAINERS_HEADER`]), and whether a retained result is still needed ([`routes::KEEP_HEADER`]).
 async fn head(interface: Interface, peer: &Peer, plugin: &str, node: Option<&str>, headers: &HeaderMap) -> Response {
     let key = match key(peer, plugin, node, "result") {
         Ok(key) => key,
@@ -249,7 +249,7 @@ async fn head(interface: Interface, peer: &Peer, plugin: &str, node: Option<&str
         let state = interface.backend.containers(&key);
         return (StatusCode::NO_CONTENT, [(routes::CONTAINERS_HEADER, state.as_str())]).into_response();
     }
-    let Some(keep) = interface.keep else {
+    let Some(retention) = interface.retention else {
         return StatusCode::METHOD_NOT_ALLOWED.into_response();
     };
     let status = match interface.coordinator.result_state(key).await {
@@ -260,21 +260,21 @@ async fn head(interface: Interface, peer: &Peer, plugin: &str, node: Option<&str
         Err(_) if interface.over.load(Ordering::Relaxed) => StatusCode::GONE,
         Err(_) => StatusCode::SERVICE_UNAVAILABLE,
     };
-    (status, keeping(keep)).into_response()
+    (status, retention_header(retention)).into_response()
 }
 
 fn header_text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
 
-fn keeping(keep: Duration) -> [(&'static str, String); 1] {
-    [(routes::KEEP_HEADER, keep.as_secs().to_string())]
+fn retention_header(retention: Duration) -> [(&'static str, String); 1] {
+    [(routes::KEEP_HEADER, retention.as_secs().to_string())]
 }
 
-/// The answer to a result that is here.
-fn kept(answer: Response, keep: Option<Duration>) -> Response {
-    match keep {
-        Some(keep) => (keeping(keep), answer).into_response(),
+/// Adds the retention header to the response for a stored result.
+fn with_retention(answer: Response, retention: Option<Duration>) -> Response {
+    match retention {
+        Some(retention) => (retention_header(retention), answer).into_response(),
         None => answer,
     }
 }
@@ -374,7 +374,7 @@ mod tests {
 
     /// A plugin that requests results of other plugins cannot fill the log.
     #[test]
-    fn refusals_are_logged_less_and_less() {
+    fn refusals_are_logged_at_a_decreasing_rate() {
         let lines = (1..=1_000_000).filter(|count| is_worth_a_line(*count)).count();
         assert_eq!(lines, 20 + 15);
     }

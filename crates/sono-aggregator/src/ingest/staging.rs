@@ -12,14 +12,14 @@ use crate::{durability::disk_full::IsDiskFull, ingest::error::UploadError};
 
 /// A complete body.
 pub(crate) enum Content {
-    /// At most [`SmallBody::MOST_BYTES`].
+    /// At most [`SmallBody::MAX_BYTES`].
     Memory(Bytes),
     /// A temporary file, removed when this is dropped.
     File(tempfile::TempPath),
 }
 
-/// Checks a body and stages its result in `incoming`, next to its destination; the second value is how many bytes an archive
-/// became. Blocking.
+/// Checks a body and stages its result in `incoming`, next to its destination. The second value is the unpacked size of an
+/// archive in bytes. Blocking.
 pub(crate) fn stage(
     content: &Content,
     incoming: &Path,

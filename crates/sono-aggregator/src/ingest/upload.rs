@@ -25,8 +25,8 @@ use crate::{
     handle::{CoordinatorHandle, UploadTicket},
     ingest::{
         error::UploadError,
-        quota::{Reserved, UploadQuota},
-        resume::{Part, Partials},
+        quota::{Reservation, UploadQuota},
+        resume::{Partials, UploadPart},
         spool::Writers,
         staging,
         staging::Content,
@@ -35,14 +35,14 @@ use crate::{
 };
 
 /// Large results that are unpacked and synced at the same time. Concurrent syncs share the writes of the file system.
-const PLACING: usize = 32;
+const MAX_CONCURRENT_COMMITS: usize = 32;
 /// Small results that are staged or committed at the same time.
-const PLACING_SMALL: usize = 16;
+const MAX_CONCURRENT_SMALL_COMMITS: usize = 16;
 
 /// Properties of the body according to the request's headers.
 #[derive(Debug, Clone)]
 pub(crate) struct Head {
-    /// Name to store it under; not checked yet.
+    /// Name of the stored file; not checked yet.
     pub(crate) file_name: String,
     /// The exact content type.
     pub(crate) content_type: String,
@@ -50,9 +50,9 @@ pub(crate) struct Head {
     pub(crate) length: Option<u64>,
     /// The body is marked as an error report.
     pub(crate) is_error: bool,
-    /// Which part of a body it is, where the sender knows of parts.
-    pub(crate) part: Option<Part>,
-    /// The client sends the body only when it is asked to: a refusal need not read it.
+    /// The part of the body in this request, if the sender resumes uploads.
+    pub(crate) part: Option<UploadPart>,
+    /// The client sends the body only after an interim response, so a refusal need not read it.
     pub(crate) waits: bool,
 }
 
@@ -68,8 +68,8 @@ pub(crate) struct Uploads {
     quota: Arc<UploadQuota>,
     writers: Writers,
     partials: Partials,
-    placing: Arc<Semaphore>,
-    placing_small: Arc<Semaphore>,
+    commit_permits: Arc<Semaphore>,
+    small_commit_permits: Arc<Semaphore>,
     commits_in_progress: Arc<RwLock<()>>,
     disk_full: DiskFull,
     metrics: Arc<Metrics>,
@@ -78,7 +78,7 @@ pub(crate) struct Uploads {
 /// A complete body.
 struct Received {
     content: Content,
-    reserved: Reserved,
+    reservation: Reservation,
 }
 
 /// A complete body before the ticket is finished.
@@ -110,8 +110,8 @@ impl Uploads {
             limits,
             writers: Writers::default(),
             partials: Partials::default(),
-            placing: Arc::new(Semaphore::new(PLACING)),
-            placing_small: Arc::new(Semaphore::new(PLACING_SMALL)),
+            commit_permits: Arc::new(Semaphore::new(MAX_CONCURRENT_COMMITS)),
+            small_commit_permits: Arc::new(Semaphore::new(MAX_CONCURRENT_SMALL_COMMITS)),
             commits_in_progress,
             disk_full: DiskFull::default(),
             metrics: Arc::default(),
@@ -124,7 +124,7 @@ impl Uploads {
         self
     }
 
-    /// Acknowledged results that do not fit on the disk wait there.
+    /// Where acknowledged results wait for free disk space.
     pub(crate) fn waiting_in(self, disk_full: &DiskFull) -> Self {
         let disk_full = disk_full.clone();
         Self { disk_full, ..self }
@@ -135,7 +135,7 @@ impl Uploads {
         Self { metrics, ..self }
     }
 
-    /// How many bytes there are of a body that broke off.
+    /// The number of received bytes of an interrupted body.
     pub(crate) fn received(&self, key: &ResultKey, name: &str) -> Option<u64> {
         self.partials.received(key, name)
     }
@@ -169,7 +169,7 @@ impl Uploads {
             Err(error) => {
                 self.metrics.refused(error.kind());
                 tracing::warn!(plugin_name = %key.plugin, node = %key.target, error = error.message(&key), "Result processing error");
-                // A body that was too slow is not drained either.
+                // The rest of a body that was too slow is not read either.
                 if !head.waits && !matches!(error, UploadError::Broken(_) | UploadError::Preempted(_)) {
                     // The answer would be lost if the connection were closed while the client is still sending.
                     self.drain(&mut stream).await;
@@ -237,7 +237,7 @@ impl Uploads {
             tracing::warn!(plugin_name = %key.plugin, node = %key.target, %reason, "cannot store the result in the journal, syncing its files instead");
         }
         let destination = self.root.join(layout::results_dir(key));
-        let _permit = self.placing_small.acquire().await;
+        let _permit = self.small_commit_permits.acquire().await;
         let place = destination.clone();
         let placed = blocking(move || {
             let placed = if durably {
@@ -249,7 +249,7 @@ impl Uploads {
         });
         match placed.await {
             Err(full @ UploadError::Full(_)) => {
-                self.place_later(body, destination, commits_in_progress);
+                self.commit_later(body, destination, commits_in_progress);
                 // If the journal has the result, its sender gets success; if it is stored nowhere yet, its sender is asked to
                 // retry.
                 if durably { Err(full) } else { Ok(()) }
@@ -261,7 +261,7 @@ impl Uploads {
     /// The result counts as stored, and no worker sends it again: the end of the run waits until the disk has space for it. The
     /// task is watched through `commits_in_progress`: the end of the run waits for its guard, however the task ends, and reports
     /// a result whose files are missing.
-    fn place_later(&self, body: SmallBody, destination: PathBuf, commits_in_progress: OwnedRwLockReadGuard<()>) {
+    fn commit_later(&self, body: SmallBody, destination: PathBuf, commits_in_progress: OwnedRwLockReadGuard<()>) {
         let (disk_full, limits, incoming) = (self.disk_full.clone(), Arc::clone(&self.limits), self.incoming.clone());
         tokio::spawn(async move {
             let place = move || staging::restore(&body, &incoming, &destination, &limits);
@@ -281,7 +281,7 @@ impl Uploads {
         slot: &mut UploadSlot,
     ) -> Result<Placement, UploadError> {
         let received = self.collect(key, head, stream, slot).await?;
-        let Received { content, reserved } = received;
+        let Received { content, reservation } = received;
         let (content, reported) = report::reported_error(head, content).await?;
         if let Some(reason) = reported {
             return Ok(Placement::Reported(reason));
@@ -294,7 +294,7 @@ impl Uploads {
             }
             CommitDecision::TooLate => return Err(Refusal::TooLate(key.clone()).into()),
         }
-        let received = Received { content, reserved };
+        let received = Received { content, reservation };
         self.stage(key, head, received).await
     }
 
@@ -304,18 +304,21 @@ impl Uploads {
         let (head, incoming) = (head.clone(), self.incoming.clone());
         let mut limits = UploadLimits::clone(&self.limits);
         let permit = match &received.content {
-            Content::Memory(_) => self.placing_small.acquire().await,
-            Content::File(_) => self.placing.acquire().await,
+            Content::Memory(_) => self.small_commit_permits.acquire().await,
+            Content::File(_) => self.commit_permits.acquire().await,
         };
         let made = blocking(move || {
-            let Received { content, mut reserved } = received;
-            // Bytes that are not there for anybody are not there for an archive either.
-            let left = reserved.left();
-            let squeezed = left < limits.max_unpacked_bytes;
+            let Received {
+                content,
+                mut reservation,
+            } = received;
+            // An archive may not unpack to more bytes than the quota has left.
+            let left = reservation.left();
+            let is_quota_limit = left < limits.max_unpacked_bytes;
             limits.max_unpacked_bytes = limits.max_unpacked_bytes.min(left);
             let staged = staging::stage(&content, &incoming, &head.file_name, &head.content_type, &limits);
             let (staged, unpacked) = staged.map_err(|error| match error {
-                UploadError::TooLarge(_) if squeezed => UploadError::Full(reserved.limit()),
+                UploadError::TooLarge(_) if is_quota_limit => UploadError::Full(reservation.limit()),
                 UploadError::Full(reason) => UploadError::Full(disk_full_message(&reason)),
                 other => other,
             })?;
@@ -332,8 +335,8 @@ impl Uploads {
                 }
             };
             match unpacked {
-                Some(bytes) => reserved.keep(bytes),
-                None => reserved.keep_all(),
+                Some(bytes) => reservation.retain(bytes),
+                None => reservation.retain_all(),
             }
             Ok(ready)
         });
@@ -347,8 +350,8 @@ impl Uploads {
         self.drain(&mut body.into_data_stream()).await;
     }
 
-    /// Reads and discards the rest of a body, up to a size and for a time (weakness W-40: without this its sender
-    /// would see a reset instead of the code, and try again).
+    /// Reads and discards the rest of a body, within limits on size and time (weakness W-40: otherwise the sender sees a reset
+    /// instead of the status code, and retries).
     async fn drain(&self, stream: &mut BodyDataStream) {
         let read = async {
             let mut size = 0;
@@ -374,7 +377,7 @@ async fn finish_without_result(ticket: UploadTicket, outcome: UploadOutcome) -> 
     }
 }
 
-/// Runs work on the disk on the blocking pool.
+/// Runs disk work on the blocking pool.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, UploadError> + Send + 'static,
 ) -> Result<T, UploadError> {
@@ -397,7 +400,7 @@ fn unstored(error: &StoreError) -> UploadError {
     }
 }
 
-/// The reason of an upload that the full disk stopped, and not a limit of the run.
+/// The reason for a failed upload when the disk is full, as opposed to a limit of the run.
 fn disk_full_message(reason: &str) -> String {
     format!("the aggregator's volume is full ({reason}); use a larger volume")
 }

@@ -7,12 +7,12 @@ use tokio::{sync::mpsc, task::JoinHandle};
 use crate::backend::{Backend, EventError, RunEvent};
 
 /// Attempts per event while the API server is unavailable.
-const TRIES: u32 = 3;
-/// Between them.
-const PAUSE: Duration = Duration::from_secs(1);
+const MAX_ATTEMPTS: u32 = 3;
+/// Pause between attempts.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// Starts the recorder. Events are sent to the sender; a run has few (see [`RunEvents`](crate::observe::run_events::RunEvents)), so nothing bounds them here. Dropping
-/// it ends the task, after the last note.
+/// it ends the task, after the last event.
 pub(crate) fn start(backend: Arc<dyn Backend>) -> (mpsc::UnboundedSender<RunEvent>, JoinHandle<()>) {
     let (sender, events) = mpsc::unbounded_channel();
     (sender, tokio::spawn(record_events(backend, events)))
@@ -20,7 +20,7 @@ pub(crate) fn start(backend: Arc<dyn Backend>) -> (mpsc::UnboundedSender<RunEven
 
 async fn record_events(backend: Arc<dyn Backend>, mut events: mpsc::UnboundedReceiver<RunEvent>) {
     // Logged once: the events are a convenience.
-    let mut said = false;
+    let mut is_logged = false;
     while let Some(event) = events.recv().await {
         match patiently(backend.as_ref(), &event).await {
             Ok(()) => {}
@@ -28,8 +28,8 @@ async fn record_events(backend: Arc<dyn Backend>, mut events: mpsc::UnboundedRec
                 tracing::warn!(error, "cannot create Events of this run, continuing without them");
                 return;
             }
-            Err(EventError::Failed(error)) if !said => {
-                said = true;
+            Err(EventError::Failed(error)) if !is_logged => {
+                is_logged = true;
                 tracing::warn!(
                     error,
                     reason = event.reason,
@@ -42,11 +42,11 @@ async fn record_events(backend: Arc<dyn Backend>, mut events: mpsc::UnboundedRec
 }
 
 async fn patiently(backend: &dyn Backend, event: &RunEvent) -> Result<(), EventError> {
-    let mut left = TRIES;
+    let mut left = MAX_ATTEMPTS;
     loop {
         left -= 1;
         match backend.record_event(event).await {
-            Err(EventError::Failed(_)) if left > 0 => tokio::time::sleep(PAUSE).await,
+            Err(EventError::Failed(_)) if left > 0 => tokio::time::sleep(RETRY_PAUSE).await,
             outcome => return outcome,
         }
     }
@@ -64,7 +64,7 @@ mod tests {
     use crate::backend::BackendError;
     use crate::{backend::Driver, observe::run_events::RunEvents};
 
-    /// Returns the given results, then success.
+    /// A backend that returns the given results, then success.
     #[derive(Default)]
     struct Listener {
         answers: Mutex<Vec<EventError>>,
@@ -102,7 +102,7 @@ mod tests {
         });
         let (events, task) = start(Arc::<Listener>::clone(&backend));
         for why in ["a", "b"] {
-            // A task that has ended takes none.
+            // A task that has ended accepts no events.
             events.send(RunEvents::broken(why)).ok();
         }
         drop(events);
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_fails_is_tried_again_and_what_is_refused_is_not() {
+    async fn failed_event_is_retried_and_refused_event_is_not() {
         let failed = || EventError::Failed("away".to_owned());
         assert_eq!(heard(Vec::new()).await, ["a", "b"]);
         assert_eq!(heard(vec![failed()]).await, ["a", "a", "b"]);

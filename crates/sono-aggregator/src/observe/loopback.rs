@@ -34,10 +34,10 @@ use crate::{
 
 /// Level of gzip for partial results: fast rather than small.
 const PARTIAL_COMPRESSION: u32 = 1;
-/// Size of the pieces in which they are sent.
+/// Size in bytes of the chunks of partial results.
 const CHUNK: usize = 256 << 10;
 
-/// A look at a run from outside, which outlives it.
+/// The view of a run for clients of the loopback address, which outlives the run.
 #[derive(Debug, Clone, Default)]
 pub struct LoopbackView {
     seen: Arc<Mutex<Seen>>,
@@ -49,16 +49,16 @@ pub struct LoopbackView {
 #[derive(Debug, Default)]
 struct Seen {
     status: Arc<RunStatus>,
-    /// The run's directory, while there is one.
+    /// The run's directory, while it exists.
     directory: Option<PathBuf>,
     archive: Option<(PathBuf, TarInfo)>,
-    /// The run's owner, once there is one.
+    /// The coordinator, once it runs.
     coordinator: Option<CoordinatorHandle>,
 }
 
 impl LoopbackView {
     /// The current status from the coordinator: the published one is older while many results arrive, and a client that got a
-    /// 200 must find it counted. Without an owner, before and after a run, the status as it was last shown.
+    /// 200 must find it counted. Before and after a run, the last published status.
     async fn status(&self) -> Arc<RunStatus> {
         let coordinator = self.lock().coordinator.clone();
         if let Some(coordinator) = coordinator
@@ -105,7 +105,7 @@ impl LoopbackView {
         let mut ended = self.ended.subscribe();
         match ended.wait_for(Option::is_some).await.map(|ended| *ended) {
             Ok(Some(ended)) => ended,
-            // The sender is this view's own.
+            // The sender is a field of this view, so it exists.
             Ok(None) | Err(_) => std::future::pending().await,
         }
     }
@@ -160,7 +160,7 @@ fn is_this_host(host: &str) -> bool {
     })
 }
 
-/// Serves the counts of `view` and nothing else, for a scraper outside of the pod.
+/// Serves the metrics of `view` and nothing else, for a scraper outside of the pod.
 pub fn serve_metrics(listener: TcpListener, view: LoopbackView) -> io::Result<JoinHandle<()>> {
     let end = End(Arc::clone(&view.ended), "the server of metrics");
     let app = Router::new().route(routes::METRICS, routing::get(numbers));
@@ -216,7 +216,7 @@ async fn archive(State(view): State<LoopbackView>, headers: HeaderMap) -> Respon
             .get(name)
             .and_then(|value: &header::HeaderValue| value.to_str().ok())
     };
-    // Another archive than the one the client has a part of: it gets this one from the start.
+    // The client has a part of another archive: send this one from the start.
     let same = header_text(header::IF_RANGE).is_none_or(|known| known == entity);
     let range = header_text(header::RANGE)
         .filter(|_| same)
@@ -262,7 +262,7 @@ async fn archive(State(view): State<LoopbackView>, headers: HeaderMap) -> Respon
     response
 }
 
-/// Which bytes are asked for (RFC 9110 §14).
+/// The requested bytes (RFC 9110 §14).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Range {
     Whole,
@@ -358,7 +358,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn host_of_this_machine_is_told_from_others() {
+    fn host_header_of_another_machine_is_refused() {
         for host in [
             "localhost",
             "LocalHost:8081",

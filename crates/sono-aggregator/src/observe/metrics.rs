@@ -1,5 +1,5 @@
-//! The metrics of a run, for Prometheus. Counts only: no name of a node, no message, nothing that a plugin sent, so
-//! that a scraper may see it that may not see the run. Written by hand, since a dozen counters are less than a crate of them.
+//! The metrics of a run, for Prometheus. Counts only, without names of nodes, messages or plugin data, so that a
+//! scraper without access to the run may read them. Written without a metrics crate, because there are only a dozen counters.
 
 mod text;
 
@@ -69,17 +69,17 @@ pub(crate) struct Metrics {
     refused: [AtomicU64; Refused::ALL.len()],
     dropped: Arc<AtomicU64>,
     bytes: AtomicU64,
-    /// How many accepted uploads took at most that long, each in one bucket; the last is for those beyond.
+    /// Accepted uploads by duration, each in one bucket of [`BOUNDS`]; the last bucket is unbounded.
     took: [AtomicU64; BOUNDS.len() + 1],
     took_microseconds: AtomicU64,
-    /// The journal's own counter, once there is a journal.
+    /// The journal's counter of syncs, once the journal is open.
     syncs: OnceLock<Arc<AtomicU64>>,
     written: AtomicU64,
     unwritten: AtomicU64,
 }
 
 impl Metrics {
-    /// Which run this is; the first word counts.
+    /// Sets the identity of the run; later calls have no effect.
     pub(crate) fn identify(&self, run: &str) {
         self.run.get_or_init(|| run.to_owned());
     }

@@ -7,7 +7,7 @@ use sono_types::{PluginName, ResultKey, RunStatus, status::plugin_status};
 use crate::backend::RunEvent;
 
 /// Events of one kind that a process writes; any beyond are counted in a single event.
-const MOST: usize = 20;
+const MAX_EVENTS: usize = 20;
 
 /// Creates the run events, and limits their number.
 #[derive(Debug, Default)]
@@ -17,7 +17,7 @@ pub(crate) struct RunEvents {
 }
 
 impl RunEvents {
-    /// The run begins; `resumed` is when this process took it up, if it is not the first.
+    /// The run started; `resumed` is the time at which this process resumed it, if it is not the first.
     pub(crate) fn begun(uuid: &str, results: usize, resumed: Option<&str>) -> RunEvent {
         match resumed {
             None => RunEvent::new(
@@ -39,18 +39,18 @@ impl RunEvents {
     pub(crate) fn started(&mut self, plugin: &PluginName, results: usize) -> Option<RunEvent> {
         self.plugins += 1;
         let message = format!("plugin {plugin} started, expecting {}", count(results, "result"));
-        (self.plugins <= MOST).then(|| RunEvent::new("PluginStarted", plugin.to_string(), message))
+        (self.plugins <= MAX_EVENTS).then(|| RunEvent::new("PluginStarted", plugin.to_string(), message))
     }
 
     pub(crate) fn failed(&mut self, key: &ResultKey, failure: &Failure) -> Option<RunEvent> {
         self.failures += 1;
         let message = format!("no result of {key}: {}", failure.message);
-        (self.failures <= MOST).then(|| RunEvent::warning("ResultFailed", key.to_string(), message))
+        (self.failures <= MAX_EVENTS).then(|| RunEvent::warning("ResultFailed", key.to_string(), message))
     }
 
-    /// All results are in or failed.
+    /// All results are stored or failed.
     pub(crate) fn collected(&self) -> Vec<RunEvent> {
-        let beyond = self.failures.saturating_sub(MOST);
+        let beyond = self.failures.saturating_sub(MAX_EVENTS);
         let more = (beyond > 0).then(|| {
             let message = format!(
                 "{} more failed; `sono status --show-all` lists them",
@@ -83,7 +83,7 @@ impl RunEvents {
         }
     }
 
-    /// Something that has to be written waits, since `at`.
+    /// A write has been waiting for free disk space since `at`.
     pub(crate) fn disk_full(at: &str, why: &str) -> RunEvent {
         RunEvent::warning("VolumeFull", at, why)
     }
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_told_is_one_sentence_each() {
+    fn run_event_has_one_sentence() {
         let mut run_events = RunEvents::default();
         let begun = RunEvents::begun("4b5b", 1, None);
         assert_eq!(begun.message, "run 4b5b started, expecting 1 result");
@@ -164,10 +164,10 @@ mod tests {
             let node = NodeName::parse(&format!("n{number}")).unwrap();
             run_events.failed(&ResultKey::new(plugin(), Target::Node(node)), &Failure::new("gone"))
         };
-        let told: Vec<RunEvent> = (0..1_000).filter_map(|number| fail(&mut run_events, number)).collect();
-        assert_eq!(told.len(), MOST);
+        let reported: Vec<RunEvent> = (0..1_000).filter_map(|number| fail(&mut run_events, number)).collect();
+        assert_eq!(reported.len(), MAX_EVENTS);
         assert_eq!(
-            told[0],
+            reported[0],
             RunEvent::warning("ResultFailed", "logs/n0", "no result of logs/n0: gone")
         );
         let end: Vec<String> = run_events.collected().into_iter().map(|event| event.message).collect();

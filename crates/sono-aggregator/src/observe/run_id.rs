@@ -1,4 +1,4 @@
-//! The run's identity in every line of the log, also in those that tasks write which know nothing of it.
+//! The run's identity in every line of the log, also in lines of tasks that do not have it.
 
 use std::{
     fmt,
@@ -19,7 +19,7 @@ use tracing_subscriber::{
 pub(crate) struct RunId(Arc<OnceLock<String>>);
 
 impl RunId {
-    /// The first word counts: a process has one run.
+    /// Sets the identity; later calls have no effect, because a process has one run.
     pub(crate) fn set(&self, run: &str) {
         self.0.get_or_init(|| run.to_owned());
     }
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_name_the_run_once_it_is_known() {
+    fn log_lines_contain_the_run_once_it_is_known() {
         let (lines, run) = (Lines::default(), RunId::default());
         let writer = lines.clone();
         let layer = tracing_subscriber::fmt::layer()

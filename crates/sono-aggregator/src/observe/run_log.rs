@@ -20,19 +20,19 @@ use tracing_subscriber::layer::{Context, Layer};
 use crate::{clock::Clock, observe::run_id::RunId};
 
 /// Maximum size of the file in bytes: plugins cause lines with each request.
-const MOST_BYTES: u64 = 64 << 20;
+const MAX_BYTES: u64 = 64 << 20;
 /// Maximum size of one field in bytes.
 const FIELD_BYTES: usize = 2048;
 /// Bytes reserved for the line that reports the limit.
 const LAST_LINE: u64 = 512;
 
-/// A layer of the log that writes to the run's directory while there is one.
+/// A tracing layer that writes to the run's directory while it exists.
 #[derive(Clone)]
 pub struct RunLog {
     file: Arc<Mutex<Option<LogFile>>>,
     clock: Clock,
     run: RunId,
-    most: u64,
+    limit: u64,
     /// How many bytes the file has.
     bytes: Arc<AtomicU64>,
 }
@@ -40,24 +40,24 @@ pub struct RunLog {
 struct LogFile {
     file: fs_err::File,
     bytes: Arc<AtomicU64>,
-    most: u64,
+    limit: u64,
     /// Nothing more is written.
     is_full: bool,
-    /// The last line may be half there: a full disk.
+    /// The last line may be incomplete because of a full disk.
     is_torn: bool,
 }
 
 impl LogFile {
-    /// Writes a line, or where there is no space left for it `last`, once, and nothing more.
+    /// Writes a line. At the limit it writes `last` once, and nothing afterwards.
     fn write(&mut self, line: &str, last: impl FnOnce(u64) -> String) {
         if self.is_full {
             return;
         }
         let taken = self.bytes.load(Ordering::Relaxed) + LAST_LINE;
-        self.is_full = taken + line.len() as u64 > self.most;
-        let last = self.is_full.then(|| last(self.most));
+        self.is_full = taken + line.len() as u64 > self.limit;
+        let last = self.is_full.then(|| last(self.limit));
         let line = last.as_deref().unwrap_or(line);
-        // One write a line: formatting into the file would make one of each of its words.
+        // One write per line: formatting into the file would write each word separately.
         let line = format!("{}{line}\n", if self.is_torn { "\n" } else { "" });
         // A log that cannot be written must not stop the run, and cannot be reported.
         self.is_torn = self.file.write_all(line.as_bytes()).is_err();
@@ -78,12 +78,12 @@ impl RunLog {
             file: Arc::default(),
             clock,
             run: RunId::default(),
-            most: MOST_BYTES,
+            limit: MAX_BYTES,
             bytes: Arc::default(),
         }
     }
 
-    /// How many bytes the file has, counted while the run lasts.
+    /// Size of the file in bytes; the counter is live.
     pub(crate) fn bytes(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.bytes)
     }
@@ -107,8 +107,8 @@ impl RunLog {
         *self.file.lock().unwrap_or_else(PoisonError::into_inner) = Some(LogFile {
             file,
             bytes: Arc::clone(&self.bytes),
-            most: self.most,
-            is_full: length + LAST_LINE > self.most,
+            limit: self.limit,
+            is_full: length + LAST_LINE > self.limit,
             is_torn: false,
         });
         Ok(())
@@ -139,10 +139,11 @@ impl<S: Subscriber> Layer<S> for RunLog {
             }
             Value::Object(fields.0).to_string()
         };
-        file.write(&complete(fields, level), |most| {
+        file.write(&complete(fields, level), |limit| {
             let mut fields = Fields::default();
-            let message =
-                format!("this log is limited to {most} bytes: later lines are in the log of the aggregator's pod only");
+            let message = format!(
+                "this log is limited to {limit} bytes: later lines are in the log of the aggregator's pod only"
+            );
             fields.0.insert("msg".to_owned(), message.into());
             complete(fields, "warning".to_owned())
         });
@@ -181,7 +182,7 @@ impl Visit for Fields {
     }
 }
 
-/// At most [`FIELD_BYTES`] of a text: a worker's reason may have any length, and all of it is in the archive's error file.
+/// At limit [`FIELD_BYTES`] of a text: a worker's reason may have any length, and all of it is in the archive's error file.
 fn clipped(text: &str) -> Cow<'_, str> {
     let end = text.floor_char_boundary(FIELD_BYTES);
     if end == text.len() {
@@ -197,9 +198,9 @@ mod tests {
 
     use super::*;
 
-    fn log(most: u64) -> RunLog {
+    fn log(limit: u64) -> RunLog {
         RunLog {
-            most,
+            limit,
             ..RunLog::new(Arc::new(|| Timestamp::UNIX_EPOCH))
         }
     }
@@ -237,19 +238,19 @@ mod tests {
     fn run_log_ends_at_its_limit_and_says_so_once() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("run.log");
-        let (most, usual) = (
+        let (limit, usual) = (
             2048,
             r#"{"level":"info","msg":"received request","plugin_name":"p","time":"1970-01-01T00:00:00Z"}"#,
         );
         let last = r#"{"level":"warning","msg":"this log is limited to 2048 bytes: later lines are in the log of the aggregator's pod only","time":"1970-01-01T00:00:00Z"}"#;
-        let first = log(most);
+        let first = log(limit);
         first.attach(&path).unwrap();
         fill(&first, 5);
         assert_eq!(first.bytes().load(Ordering::Relaxed), 5 * (usual.len() as u64 + 1));
-        let second = log(most);
+        let second = log(limit);
         second.attach(&path).unwrap();
         fill(&second, 100);
-        let third = log(most);
+        let third = log(limit);
         third.attach(&path).unwrap();
         fill(&third, 100);
         let text = fs_err::read_to_string(&path).unwrap();
@@ -257,7 +258,7 @@ mod tests {
         let mut expected = vec![usual; count];
         expected.push(last);
         assert_eq!(text.lines().collect::<Vec<_>>(), expected);
-        assert!(text.len() as u64 <= most);
+        assert!(text.len() as u64 <= limit);
         assert_eq!(third.bytes().load(Ordering::Relaxed), text.len() as u64);
     }
 }

@@ -12,13 +12,13 @@ use crate::{
 
 /// The pause after each status.
 const PAUSE: Duration = Duration::from_secs(1);
-/// The pause after one that could not be shown, unless it is the last.
+/// The pause after a failed write, unless it is of the last status.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(5);
 /// Attempts for the last status: `wait` depends on it, and API servers are unavailable for minutes.
-const LAST_TRIES: u32 = 3600;
+const FINAL_ATTEMPTS: u32 = 3600;
 
-/// Statuses go into the sender. Dropping it ends the task, after the last status is shown. Nothing is shown before the
-/// first: a process that takes up a run knows less than the status says until it has read its journal.
+/// Starts the publisher. Statuses are sent to the sender; dropping it ends the task after the last status is written. Nothing is
+/// written before the first one: a process that resumes a run knows less than the published status until it has read the journal.
 pub(crate) fn start(
     backend: Arc<dyn Backend>,
     metrics: Arc<Metrics>,
@@ -67,14 +67,14 @@ async fn publish(backend: Arc<dyn Backend>, mut statuses: watch::Receiver<Arc<Ru
     }
 }
 
-/// Resolves when the sender is gone.
+/// Resolves when the sender was dropped.
 async fn ended(statuses: &watch::Receiver<Arc<RunStatus>>) {
     let mut own = statuses.clone();
     while own.changed().await.is_ok() {}
 }
 
 async fn show(backend: &dyn Backend, status: &RunStatus, last: bool, metrics: &Metrics) -> Result<(), BackendError> {
-    let mut tries = if last { LAST_TRIES } else { 1 };
+    let mut tries = if last { FINAL_ATTEMPTS } else { 1 };
     loop {
         tries -= 1;
         let shown = backend.publish(status).await;
@@ -101,7 +101,7 @@ mod tests {
     use super::*;
     use crate::backend::Driver;
 
-    /// Refuses this many times, then remembers the status.
+    /// A backend that refuses the first writes, then records the status.
     #[derive(Default)]
     struct FakeBackend {
         refusals: Mutex<u32>,
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_last_status_is_shown_even_when_the_server_was_away() {
+    async fn last_status_is_written_after_an_outage_of_the_server() {
         let fake = Arc::new(FakeBackend {
             refusals: Mutex::new(100),
             ..FakeBackend::default()
@@ -156,12 +156,12 @@ mod tests {
         publisher.await.unwrap();
         assert_eq!(*fake.shown.lock().unwrap(), [OverallStatus::Complete]);
         assert_eq!(*fake.tries.lock().unwrap(), 101);
-        // One try a second, not as fast as the processor can.
+        // One attempt per second, not a busy loop.
         assert_eq!(begun.elapsed().as_secs(), 100);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn many_changes_are_shown_at_most_once_a_second() {
+    async fn status_is_written_at_most_once_a_second() {
         let fake = Arc::new(FakeBackend::default());
         let (statuses, publisher) = start(Arc::<FakeBackend>::clone(&fake), Arc::default());
         for number in 0..100 {
@@ -175,10 +175,10 @@ mod tests {
         assert!((10..=12).contains(&shown.len()), "{}", shown.len());
     }
 
-    /// A process that takes up a run, or ends before it knows anything, does not set the status back (found by the
+    /// A process that resumes a run, or ends before it has read the journal, does not set the status back (found by the
     /// simulation: `complete` became `running` for a moment).
     #[tokio::test(start_paused = true)]
-    async fn nothing_is_shown_before_something_is_known() {
+    async fn status_is_not_written_before_the_first_one() {
         let fake = Arc::new(FakeBackend::default());
         let (statuses, publisher) = start(Arc::<FakeBackend>::clone(&fake), Arc::default());
         tokio::time::sleep(PAUSE * 3).await;
@@ -187,9 +187,9 @@ mod tests {
         assert_eq!(*fake.tries.lock().unwrap(), 0);
     }
 
-    /// A write that meets a conflict, or an API server that is away, is made again without a new status.
+    /// A write is retried after a conflict or while the API server is unavailable, also without a new status.
     #[tokio::test(start_paused = true)]
-    async fn what_was_refused_is_shown_again() {
+    async fn refused_status_is_written_again() {
         let fake = Arc::new(FakeBackend {
             refusals: Mutex::new(2),
             ..FakeBackend::default()

@@ -80,7 +80,7 @@ impl<'a> Snapshots<'a> {
         if self.changed && now >= self.next {
             let publisher = self.publisher.clone();
             let status = run.status();
-            // On a full volume the status does not change. After any other error of the journal it is shown all the same: a status
+            // On a full volume the status does not change. After any other error of the journal it is published anyway: a status
             // that never changes would be worse, and the journal's error is in the log.
             journal.when_synced(Box::new(move |_| publisher.show(status)));
             self.changed = false;
@@ -88,7 +88,7 @@ impl<'a> Snapshots<'a> {
         }
     }
 
-    /// Resolves when [`Snapshots::show_if_due`] has something to do. Cancel safe.
+    /// Resolves when a snapshot is due; see [`Snapshots::show_if_due`]. Cancel safe.
     pub(crate) async fn due(&self) {
         if self.changed {
             tokio::time::sleep_until(self.next).await;
@@ -114,7 +114,7 @@ mod tests {
     /// A result that failed is not shown as failed before its record is on disk: after a loss of power it would be waited
     /// for again.
     #[tokio::test]
-    async fn nothing_is_shown_that_a_loss_of_power_would_undo() {
+    async fn snapshot_never_contains_state_that_is_not_on_disk() {
         let folder = tempfile::tempdir().unwrap();
         let journal = Journal::open(&folder.path().join("journal"), &DiskFull::default())
             .unwrap()
@@ -127,7 +127,7 @@ mod tests {
             view: LoopbackView::default(),
         };
         let mut snapshots = Snapshots::new(&publisher);
-        // The disk takes its time: nothing after this is synced before it is told so.
+        // The disk hangs: nothing after this is synced until the test releases it.
         let (synced, disk) = std::sync::mpsc::channel::<()>();
         let wait = move |_| disk.recv().unwrap();
         journal.append(Vec::new(), Some(Box::new(wait)));
@@ -148,7 +148,7 @@ mod tests {
         assert!(!shown.has_changed().unwrap(), "it is not on disk yet");
         let (reply, mut asked) = tokio::sync::oneshot::channel();
         when_recorded(&journal, &run, move |status| drop(reply.send(status)));
-        assert!(asked.try_recv().is_err(), "whoever asks waits as well");
+        assert!(asked.try_recv().is_err(), "a request for the status waits as well");
 
         synced.send(()).unwrap();
         shown.changed().await.unwrap();

@@ -10,10 +10,10 @@ use std::{
 use anyhow::{Context as _, bail};
 use sono_types::{RunStatus, constants, exit, fold_status, routes};
 
-/// How long the aggregator may take for each step.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// Bytes of the short form.
-const SHORT: usize = 64 << 10;
+/// Time limit of each step of a query.
+const STEP_LIMIT: Duration = Duration::from_secs(10);
+/// Maximum size of the short form in bytes.
+const SHORT_STATUS_BYTES: usize = 64 << 10;
 
 /// Prints the status: every row of it, or the short form.
 pub(super) fn status(full: bool) -> anyhow::Result<ExitCode> {
@@ -21,7 +21,7 @@ pub(super) fn status(full: bool) -> anyhow::Result<ExitCode> {
     let mut text = ask(address, routes::LOCAL_STATUS).context("cannot query the aggregator of this pod")?;
     if !full {
         let status: RunStatus = serde_json::from_slice(&text).context("reading the status")?;
-        text = serde_json::to_vec(&fold_status(&status, SHORT))?;
+        text = serde_json::to_vec(&fold_status(&status, SHORT_STATUS_BYTES))?;
     }
     text.push(b'\n');
     std::io::stdout()
@@ -30,12 +30,12 @@ pub(super) fn status(full: bool) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(exit::SUCCESS))
 }
 
-/// The body of a plain `GET`. HTTP/1.0: the answer ends with its connection, and needs no client library.
+/// The body of a plain `GET`. HTTP/1.0: the connection ends with the response, so no client library is needed.
 fn ask(address: SocketAddr, path: &str) -> anyhow::Result<Vec<u8>> {
     let mut stream =
-        TcpStream::connect_timeout(&address, PATIENCE).with_context(|| format!("connecting to {address}"))?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
+        TcpStream::connect_timeout(&address, STEP_LIMIT).with_context(|| format!("connecting to {address}"))?;
+    stream.set_read_timeout(Some(STEP_LIMIT))?;
+    stream.set_write_timeout(Some(STEP_LIMIT))?;
     write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer)?;
@@ -63,7 +63,7 @@ mod tests {
     use crate::observe::loopback::{LoopbackView, serve_locally};
 
     #[tokio::test]
-    async fn the_whole_status_is_asked_for_without_a_client_library() {
+    async fn status_query_reads_the_whole_response() {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let _server = serve_locally(listener, LoopbackView::default()).unwrap();

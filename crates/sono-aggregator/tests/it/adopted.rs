@@ -1,5 +1,4 @@
-//! An aggregator whose pod goes with all its files, and another one that takes its place: the API server and the workers
-//! are all that is left (W-1).
+//! Takeover after the loss of an aggregator's pod with all its files: only the API server and the workers remain (W-1).
 
 use std::{collections::BTreeMap, net::SocketAddr, path::Path, time::Duration};
 
@@ -19,7 +18,7 @@ use crate::{
     tree,
 };
 
-/// Where the Service leads at the moment.
+/// The address behind the Service, if any.
 type Service = watch::Sender<Option<SocketAddr>>;
 
 fn config() -> Config {
@@ -39,7 +38,7 @@ fn api_with_nodes() -> FakeApi {
     api
 }
 
-/// One on each node, one beside it, and one after both.
+/// A DaemonSet and a Job in one order group, and a Job in the next.
 fn definitions() -> Vec<Definition> {
     let later = Definition {
         order: 1,
@@ -53,7 +52,7 @@ fn definitions() -> Vec<Definition> {
 }
 
 async fn aggregator(config: Config, api: &FakeApi, root: &Path) -> Aggregator {
-    // As in a real run, objects of different plugins are told apart by them.
+    // As in a real run, session IDs distinguish the objects of different plugins.
     let session = || SessionId::from_random(uuid::Uuid::new_v4().as_u64_pair().0.to_be_bytes());
     aggregator_of_all(definitions(), session, config, api, root).await
 }
@@ -77,14 +76,14 @@ async fn start(api: &FakeApi, root: &Path, service: &Service) -> Aggregator {
     aggregator
 }
 
-/// As when the pod goes: no word of farewell, and nothing is left of its files.
+/// Loses the pod: the process ends without a shutdown, and its files are deleted.
 async fn lose(aggregator: Aggregator, service: &Service) {
     service.send_replace(None);
     aggregator.outcome.abort();
     assert!(aggregator.outcome.await.unwrap_err().is_cancelled());
 }
 
-/// The plugin's objects, once they are there.
+/// A client with the plugin's certificate, once its objects exist.
 async fn client(api: &FakeApi, definition: &Definition) -> reqwest::Client {
     let there = async {
         loop {
@@ -100,8 +99,8 @@ async fn client(api: &FakeApi, definition: &Definition) -> reqwest::Client {
     worker_with(api, spec, secret["metadata"]["name"].as_str().unwrap())
 }
 
-/// What a worker does: it sends its result until it is taken, keeps it, and sends it again to whoever does not have it.
-/// Returns how often it was taken.
+/// A worker: sends its result until it is accepted, retains it, and sends it again to an aggregator that lacks it. Returns how
+/// often it was accepted.
 async fn work(client: reqwest::Client, service: Service, path: String, body: String) -> usize {
     let mut service = service.subscribe();
     let mut taken = 0;
@@ -112,7 +111,7 @@ async fn work(client: reqwest::Client, service: Service, path: String, body: Str
             Ok(200) => true,
             Ok(410) => return taken,
             Ok(404 | 202) => false,
-            // It is being replaced, or not there yet.
+            // The aggregator is being replaced, or has not started.
             Ok(_) | Err(_) => true,
         };
         if !is_held && let Ok(answer) = client.put(&url).body(body.clone()).send().await {
@@ -193,10 +192,10 @@ async fn undisturbed() -> BTreeMap<String, String> {
     contents(&finished)
 }
 
-/// W-1: lost in each part of the run, with its files; each time another one takes its place. No plugin is started twice,
-/// every result comes again, and the archive is that of an undisturbed run.
+/// W-1: the pod is lost in each phase of the run, with its files, and replaced each time. No plugin is started twice, every
+/// result is sent again, and the archive equals that of an undisturbed run.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_run_outlives_pod_and_volume_of_its_aggregator() {
+async fn run_survives_the_loss_of_its_aggregators_pod_and_volume() {
     let api = api_with_nodes();
     let folders: Vec<tempfile::TempDir> = (0..4).map(|_| tempfile::tempdir().unwrap()).collect();
     let service = Service::default();
@@ -215,7 +214,7 @@ async fn a_run_outlives_pod_and_volume_of_its_aggregator() {
     client(&api, later).await;
     lose(run, &service).await;
 
-    // Before anything came again.
+    // Before any result was sent again.
     let run = start(&api, folders[2].path(), &service).await;
     lose(run, &service).await;
 
@@ -238,16 +237,16 @@ async fn a_run_outlives_pod_and_volume_of_its_aggregator() {
     assert_eq!(contents(&finished), undisturbed().await);
 }
 
-/// W-1: one that has lost the run ends, removes nothing, and says why.
+/// W-1: an aggregator that lost the run ends with the reason and removes nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_aggregator_that_lost_the_run_ends_itself() {
+async fn aggregator_that_lost_the_run_ends() {
     let api = api_with_nodes();
     let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let service = Service::default();
     let first = start(&api, one.path(), &service).await;
     let mut tasks = vec![workers(&api, &definitions()[0], &service).await];
     until_complete(&api, NODES.len()).await;
-    // Both are there, as when a node does not answer: workers reach the old one alone.
+    // Both run, as on a node that does not respond: workers reach only the old one.
     let second = aggregator(config(), &api, other.path()).await;
     tasks.push(workers(&api, &definitions()[1], &service).await);
     let outcome = done(first.outcome).await;
@@ -256,7 +255,7 @@ async fn the_aggregator_that_lost_the_run_ends_itself() {
     };
     assert!(reason.starts_with("another aggregator, "), "{reason}");
     assert!(reason.ends_with(" (epoch 2), has taken over the run"), "{reason}");
-    // Started once more on its files, it knows that.
+    // Restarted on its files, it detects that.
     let again = aggregator(config(), &api, one.path()).await;
     assert!(matches!(done(again.outcome).await, Err(RunError::Superseded(_))));
 
@@ -272,9 +271,9 @@ async fn the_aggregator_that_lost_the_run_ends_itself() {
     );
 }
 
-/// After the archive is made it is as safe as its pod: a new one runs nothing again, and says what has happened.
+/// A sealed archive is lost with its pod: a new aggregator starts no plugin again, and reports the loss.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_archive_that_went_with_its_pod_is_said_to_be_gone() {
+async fn archive_lost_with_its_pod_is_reported() {
     let api = api_with_nodes();
     let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let service = Service::default();
@@ -289,7 +288,7 @@ async fn an_archive_that_went_with_its_pod_is_said_to_be_gone() {
     }
     let finished = done(run.outcome).await.unwrap();
     collected(tasks).await;
-    // On its own files it is still there, and what a killed process did not remove is removed now.
+    // On the same files the archive exists, and objects that a killed process did not remove are removed now.
     let left = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "left", "namespace": NAMESPACE,
         "labels": labels}, "spec": {"containers": []}});
     api.put(left.clone());
@@ -315,9 +314,9 @@ async fn an_archive_that_went_with_its_pod_is_said_to_be_gone() {
     assert!(!api.requests()[requests..].contains(&pods), "nothing is started");
 }
 
-/// Whoever may not see what an earlier aggregator left would start its plugins once more, beside those that are there.
+/// An aggregator that cannot read the checkpoint would start plugins a second time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_the_right_to_read_it_nothing_begins() {
+async fn unreadable_checkpoint_prevents_the_start() {
     let api = api_with_nodes();
     let secret = format!("/api/v1/namespaces/{NAMESPACE}/secrets/{}", constants::RUN_SECRET);
     api.fail("GET", &secret, forbidden("a", "get", "secrets", Some(NAMESPACE)));
@@ -326,21 +325,21 @@ async fn without_the_right_to_read_it_nothing_begins() {
     let error = done(run.outcome).await.unwrap_err().to_string();
     let hint = "--aggregator-workload deployment needs get, create and update on Secrets in the run's namespace";
     assert!(error.ends_with(hint), "{error}");
-    // The aggregator's own pod alone.
+    // Only the aggregator's own pod.
     assert_eq!((api.created_count("pods"), api.created_count("daemonsets")), (1, 0));
     assert_eq!(status(&api).status, OverallStatus::Failed);
 }
 
-/// A plugin whose objects went too is not started again: its result is an error that says what became of it.
+/// A plugin whose objects were lost as well is not started again: its result is an error with the reason.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_went_with_the_aggregator_is_an_error() {
+async fn plugin_whose_objects_were_lost_with_the_aggregator_fails() {
     let api = api_with_nodes();
     let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let service = Service::default();
     let run = start(&api, one.path(), &service).await;
     let mut lost = workers(&api, &definitions()[1], &service).await;
     let mut tasks = vec![workers(&api, &definitions()[0], &service).await];
-    // The next group has started, so that all of these are in.
+    // The next group has started, so all results of this one are stored.
     client(&api, &definitions()[2]).await;
     lose(run, &service).await;
     lost.abort_all();
@@ -363,9 +362,9 @@ async fn what_went_with_the_aggregator_is_an_error() {
     assert_eq!(api.created_count("pods"), 3, "started twice");
 }
 
-/// What workers are told that ask, and that nobody is told anything where nothing is kept.
+/// The answers to workers' queries, and the refusal in a run without a checkpoint.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn workers_may_ask_for_their_result() {
+async fn workers_can_query_the_state_of_their_result() {
     let (api, folder) = (api_with_nodes(), tempfile::tempdir().unwrap());
     let service = Service::default();
     let run = start(&api, folder.path(), &service).await;
@@ -406,9 +405,9 @@ async fn workers_may_ask_for_their_result() {
     run.outcome.abort();
 }
 
-/// A journal that is there wins, on a volume or in the same pod: nothing is collected again.
+/// An existing journal, on a volume or in the same pod, takes precedence: no result is collected again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_journal_that_is_there_wins() {
+async fn existing_journal_takes_precedence_over_the_checkpoint() {
     let (api, folder) = (api_with_nodes(), tempfile::tempdir().unwrap());
     let service = Service::default();
     let mut tasks = Vec::new();

@@ -1,4 +1,4 @@
-//! A run without anything around it: plugins are the tests themselves.
+//! A run on a backend in memory: the tests act as plugins.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -33,12 +33,12 @@ struct TestBackend {
     trouble: Trouble,
 }
 
-/// What a test does to the backend of its run.
+/// Faults of the backend that a test can switch on.
 #[derive(Clone, Default)]
 pub(crate) struct Trouble {
-    /// Queries wait while it is so.
+    /// Queries wait while this is true.
     pub(crate) holds_queries: Arc<watch::Sender<bool>>,
-    /// What breaks with its next call.
+    /// The call that panics next.
     pub(crate) breaks: Arc<Mutex<&'static str>>,
 }
 
@@ -85,7 +85,7 @@ impl Backend for TestBackend {
     }
 
     fn record_event<'a>(&'a self, _: &'a RunEvent) -> BoxFuture<'a, Result<(), EventError>> {
-        self.trouble.come("tell");
+        self.trouble.come("record_event");
         Box::pin(async { Ok(()) })
     }
 
@@ -128,7 +128,7 @@ impl Driver for TestDriver {
 /// A run whose plugins are launched and wait for results.
 pub(crate) struct TestRun {
     pub(crate) address: SocketAddr,
-    /// Where the loopback listener is; it outlives the run.
+    /// Address of the loopback listener, which outlives the run.
     pub(crate) local: SocketAddr,
     pub(crate) root: tempfile::TempDir,
     pub(crate) statuses: watch::Receiver<RunStatus>,
@@ -161,16 +161,16 @@ pub(crate) fn plugin(name: &str, driver: DriverKind) -> Definition {
     }
 }
 
-/// What a run is about.
+/// The parameters of a run.
 pub(crate) struct Options {
     pub(crate) definitions: Vec<Definition>,
     pub(crate) limits: UploadLimits,
-    /// There are nodes `n1` to `n<nodes>`.
+    /// Number of nodes, named `n1` to `n<nodes>`.
     pub(crate) nodes: usize,
     pub(crate) config: Config,
-    /// The address that the server binds.
+    /// The bind address of the server.
     pub(crate) bind: IpAddr,
-    /// Where the run's directory is made.
+    /// Parent of the run's directory.
     pub(crate) place: PathBuf,
 }
 
@@ -252,9 +252,9 @@ impl TestRun {
         let local_listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let local = local_listener.local_addr().unwrap();
         let local_server = serve_locally(local_listener, view.clone()).unwrap();
-        let (shutdown, told) = oneshot::channel();
+        let (shutdown, stopped) = oneshot::channel();
         let outcome = tokio::spawn(execute_run(setup, async {
-            told.await.ok();
+            stopped.await.ok();
         }));
         within(count.wait_for(|count| *count == expected)).await.unwrap();
         Self {
@@ -292,7 +292,7 @@ impl TestRun {
         format!("https://{}{path}", self.address)
     }
 
-    /// Directory of the run while it goes on.
+    /// Directory of the run before its end.
     pub(crate) fn directory(&self) -> PathBuf {
         self.root.path().join("run")
     }
@@ -303,7 +303,7 @@ impl TestRun {
     }
 }
 
-/// Anything that should happen soon.
+/// Waits for a future with a time limit.
 pub(crate) async fn within<T>(work: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(30), work)
         .await

@@ -1,4 +1,4 @@
-//! A task that others depend on ends by a defect: the run fails with that reason instead of hanging.
+//! If a task that others depend on ends unexpectedly, the run fails with that reason instead of hanging.
 
 use sono_aggregator::RunError;
 use sono_manifest::DriverKind;
@@ -16,7 +16,7 @@ async fn ended_by(trouble: &'static str) -> (&'static str, String) {
     if trouble == "loopback" {
         run.local_server.abort();
     } else {
-        // A status and an Event; the answer may not come any more.
+        // Causes a status and an Event; the response may not arrive.
         let headers = [(sono_types::routes::ERROR_HEADER, "1")];
         tokio::spawn(async move { put(&client, &url, &headers, r#"{"error":"no"}"#).await });
     }
@@ -36,7 +36,7 @@ async fn panic_of_the_status_publisher_ends_the_run() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn panic_of_the_event_recorder_ends_the_run() {
-    assert_eq!(ended_by("tell").await.0, "the event recorder");
+    assert_eq!(ended_by("record_event").await.0, "the event recorder");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,4 +1,4 @@
-//! Who may hold connections, and for how long: others lose nothing by it.
+//! Limits on the number and duration of connections: a client cannot delay others.
 
 use std::{
     io::Write as _,
@@ -17,11 +17,11 @@ use crate::{
     raw::connect,
 };
 
-/// Far below the time after which the others are cut off.
+/// Far below the time limit of the other connections.
 const SOON: Duration = Duration::from_secs(5);
 
 #[tokio::test]
-async fn silent_connections_without_certificate_delay_nobody() {
+async fn idle_connections_without_certificate_do_not_delay_workers() {
     let run = TestRun::start(vec![plugin("p", DriverKind::Job)], UploadLimits::default()).await;
     let mut silent = Vec::new();
     for _ in 0..300 {
@@ -73,7 +73,7 @@ async fn workers_beyond_the_share_of_their_certificate_wait() {
     let mut workers = JoinSet::new();
     for number in 1..=NODES {
         let (client, url) = (client.clone(), run.url(&format!("/api/v1/results/by-node/n{number}/p")));
-        // One attempt: nothing is refused.
+        // A single attempt: no request is refused.
         workers.spawn(async move { put(&client, &url, &[], "x".repeat(100_000)).await });
     }
     for answer in within(workers.join_all()).await {

@@ -43,7 +43,7 @@ fn journal_line(record: &str) -> Vec<u8> {
 const ROOT: &str = "SONO_TEST_KILLED_ROOT";
 const NODES: usize = 40;
 
-/// Plugins are the parent process: they are told where to report by files.
+/// The parent process acts as the plugins: files contain the addresses for their reports.
 struct FileBackend(PathBuf);
 
 struct FileDriver {
@@ -94,7 +94,7 @@ impl Driver for FileDriver {
         &self.session
     }
 
-    /// Creating is idempotent by the session's name, as in a cluster: what is there stays as it is.
+    /// Creation is idempotent by the session's name, as in a cluster: existing objects are unchanged.
     fn run<'a>(&'a self, launch: &'a Launch) -> BoxFuture<'a, Result<(), Failure>> {
         let identity = &launch.identity;
         let objects = serde_json::json!({"url": launch.url, "ca": launch.ca_pem,
@@ -117,9 +117,9 @@ impl Driver for FileDriver {
     }
 }
 
-/// Not a test by itself: the process that the test below starts and kills. It ends at once for anybody else.
+/// Not a test: the process that the test below starts and kills. It ends at once if run otherwise.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_process_that_is_killed() {
+async fn aggregator_process_for_the_kill_test() {
     let Some(root) = std::env::var_os(ROOT).map(PathBuf::from) else {
         return;
     };
@@ -166,14 +166,14 @@ async fn the_process_that_is_killed() {
 
 fn start(root: &Path) -> Child {
     std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "killed::the_process_that_is_killed", "--nocapture"])
+        .args(["--exact", "killed::aggregator_process_for_the_kill_test", "--nocapture"])
         .env(ROOT, root)
         .stdout(Stdio::null())
         .spawn()
         .unwrap()
 }
 
-/// Waits for the plugin's objects and makes a client of them.
+/// A client with the plugin's certificate, once its objects exist.
 async fn plugin_client(root: &Path, name: &str) -> (reqwest::Client, String) {
     let prefix = format!("plugin-{name}-");
     let path = loop {
@@ -204,7 +204,7 @@ fn created(root: &Path) -> Vec<String> {
     names
 }
 
-/// Whether the journal's last word on the results of a plugin is that they are being read.
+/// Whether the last record of a plugin in the journal is the start of its post-processing.
 fn is_being_processed(root: &Path, plugin: &str) -> bool {
     let journal = fs_err::read(root.join("results/.sono-journal-run")).unwrap();
     let journal = String::from_utf8_lossy(&journal);
@@ -216,7 +216,7 @@ fn is_being_processed(root: &Path, plugin: &str) -> bool {
     last.is_some_and(|line| line.contains(&begun))
 }
 
-/// A worker: tries until its result is taken, or known to be.
+/// A worker: retries until its result is accepted or already received.
 async fn upload(client: &reqwest::Client, url: &str, body: String) -> u16 {
     loop {
         match client.put(url).body(body.clone()).send().await {
@@ -228,11 +228,11 @@ async fn upload(client: &reqwest::Client, url: &str, body: String) -> u16 {
     }
 }
 
-/// W-1: killed at any moment and started again, the run goes on: same identity and CA, no result lost, none twice, no
-/// plugin started twice or forgotten, and the archive is that of an undisturbed run.
+/// W-1: killed at any moment and started again, the aggregator resumes the run: same identity and CA, no result lost or stored
+/// twice, no plugin started twice or omitted, and the archive equals that of an undisturbed run.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[expect(clippy::too_many_lines, reason = "a table of cases")]
-async fn a_killed_aggregator_goes_on() {
+async fn killed_aggregator_resumes_the_run() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().to_path_buf();
     let mut process = start(&root);
@@ -249,7 +249,7 @@ async fn a_killed_aggregator_goes_on() {
             accepted.fetch_add(1, Ordering::SeqCst);
         });
     }
-    // In the middle of uploads: after the first, and again and again.
+    // During uploads: after the first, then repeatedly.
     for kill_at in [1, 6, 13, 21, 30, 38] {
         let reached = async {
             while accepted.load(Ordering::SeqCst) < kill_at {
@@ -281,7 +281,7 @@ async fn a_killed_aggregator_goes_on() {
     let last = format!("{second_url}/api/v1/results/global/b");
     let sent = upload(&second, &last, "last".to_owned());
     assert_eq!(within(sent).await, 200);
-    // All is in: killed while it queries, packs or has just packed.
+    // All results are stored: killed during the queries, during packing or just afterwards.
     process.kill().unwrap();
     process.wait().unwrap();
     let in_the_middle_of_a = is_being_processed(&root, "a");
@@ -338,7 +338,7 @@ async fn a_killed_aggregator_goes_on() {
         .collect();
     assert_eq!(statuses, BTreeSet::from([("a", expected.0.as_str()), ("b", "unknown")]));
 
-    // Started once more, it knows that it is over.
+    // Restarted, it reports that the run is over.
     let mut again = start(&root);
     let ended = tokio::task::spawn_blocking(move || again.wait().unwrap());
     assert!(within(ended).await.unwrap().success());

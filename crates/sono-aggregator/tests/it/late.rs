@@ -8,8 +8,8 @@ use crate::{
     put,
 };
 
-/// A result that is not in is too late, and the answer says so; one that is in is known. Nothing of it depends on headers of sono's own
-/// workers, so that Sonobuoy's are answered alike.
+/// A missing result is refused as too late, a stored one as already received, without headers of sono's workers: Sonobuoy's workers
+/// get the same response.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn result_after_the_deadline_is_answered_with_410() {
     let mut config = Config::default();

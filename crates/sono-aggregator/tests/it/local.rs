@@ -22,7 +22,7 @@ fn header<'a>(response: &'a Response, name: &str) -> &'a str {
 }
 
 #[tokio::test]
-async fn partial_results_while_it_goes_on_and_the_archive_afterwards() {
+async fn partial_results_are_served_during_the_run_and_the_archive_afterwards() {
     let run = TestRun::begin(Options::default()).await;
     let (client, local) = (run.client("p"), run.local);
     let by_node = |node: &str| run.url(&format!("/api/v1/results/by-node/{node}/p"));
@@ -88,7 +88,7 @@ async fn partial_results_while_it_goes_on_and_the_archive_afterwards() {
     let outside = get(&local, routes::LOCAL_ARCHIVE, &[("Range", "bytes=99999999-")]).await;
     assert_eq!(outside.status(), 416);
     assert_eq!(header(&outside, "content-range"), format!("bytes */{}", whole.len()));
-    // A part of another archive is no use: it gets this one from the start.
+    // A client with a part of another archive gets this one from the start.
     let other = get(
         &local,
         routes::LOCAL_ARCHIVE,
@@ -100,7 +100,7 @@ async fn partial_results_while_it_goes_on_and_the_archive_afterwards() {
 }
 
 #[tokio::test]
-async fn the_whole_status_has_every_row() {
+async fn full_status_has_every_row() {
     let run = TestRun::begin(Options {
         nodes: 3000,
         ..Options::default()
@@ -120,9 +120,9 @@ async fn the_whole_status_has_every_row() {
     assert_eq!(other.status(), 404);
 }
 
-/// What was answered with 200 is in the status of whoever asks next, however many results come at once.
+/// The next status contains every result that was answered with 200, with many concurrent uploads.
 #[tokio::test]
-async fn the_whole_status_is_of_now() {
+async fn full_status_contains_every_acknowledged_result() {
     let run = TestRun::begin(Options {
         nodes: 30,
         ..Options::default()
@@ -140,9 +140,9 @@ async fn the_whole_status_is_of_now() {
     assert_eq!(seen, (1..30).collect::<Vec<_>>());
 }
 
-/// `splat --file`, for whoever may exec but not port-forward: the rest of a download that was cut off.
+/// `splat --file`, for users who may exec but not port-forward: the rest of an interrupted download.
 #[tokio::test]
-async fn one_file_is_written_from_any_byte_on() {
+async fn splat_writes_a_file_from_any_offset() {
     let folder = tempfile::tempdir().unwrap();
     fs_err::write(folder.path().join("a.tar.gz"), "0123456789").unwrap();
     let splat = async |arguments: &[&str]| {

@@ -31,7 +31,7 @@ use sono_bundle::Bundle;
 use sono_manifest::DriverKind;
 use sono_types::{Config, OverallStatus, UploadLimits, status::plugin_status};
 
-/// Sends a body and returns what came back.
+/// Sends a body and returns the status and text of the response.
 pub(crate) async fn put(
     client: &Client,
     url: &str,
@@ -120,7 +120,7 @@ async fn a_result_is_stored_once_and_the_run_ends_with_an_archive() {
     assert_eq!(last.tarball.size, fs_err::metadata(&finished.archive).unwrap().len());
 }
 
-/// W-46: what could not be read of the results is an error of the run. As Sonobuoy reads it, there is none.
+/// W-46: unreadable results are errors of the run, except with Sonobuoy's compatibility.
 #[tokio::test]
 async fn unreadable_results_are_errors_of_the_run() {
     for (compatibility, errors, status) in [("", 1, "unknown"), ("sonobuoy", 0, "passed")] {
@@ -152,7 +152,7 @@ async fn unreadable_results_are_errors_of_the_run() {
 
 /// W-11: and each certificate is for its own plugin.
 #[tokio::test]
-async fn refusals_have_the_protocols_words() {
+async fn refusals_have_the_texts_of_the_protocol() {
     let definitions = vec![plugin("p", DriverKind::DaemonSet), plugin("cis-1.8", DriverKind::Job)];
     let run = TestRun::start(definitions, UploadLimits::default()).await;
     let (p, cis) = (run.client("p"), run.client("cis-1.8"));
@@ -188,7 +188,7 @@ async fn refusals_have_the_protocols_words() {
     );
     assert_eq!(put(&p, &run.url("/api/v1/results/by-node/p"), &[], "x").await.0, 404);
     assert_eq!(answer(p.get(by_node("n2"))).await, (405, String::new()));
-    // The name is compared as text: it is no DNS name.
+    // The name is compared as text, because it is not a DNS name.
     assert_eq!(
         put(&cis, &run.url("/api/v1/results/global/cis-1.8"), &[], "x").await,
         (200, String::new())
@@ -247,15 +247,15 @@ async fn hostile_content_is_refused_and_stays_inside_until_a_good_one_follows() 
     );
     let (outcome, _root) = run.finished().await;
     let finished = outcome.unwrap();
-    // The good result took the error's place.
+    // The good result replaced the error.
     assert_eq!(finished.status.rows()[0].status, plugin_status::COMPLETE);
     let bundle = Bundle::open(&finished.archive).unwrap();
     assert_eq!(bundle.read("plugins/p/errors/n1/error.json").unwrap(), None);
 }
 
-/// W-6: what a worker sends when it cannot read its result is no result.
+/// W-6: the error report of a worker that cannot read its result is an error result.
 #[tokio::test]
-async fn a_workers_own_error_is_an_error_result() {
+async fn error_report_of_a_worker_is_an_error_result() {
     for headers in [
         vec![
             ("X-Sono-Error", "1"),
@@ -280,7 +280,7 @@ async fn a_workers_own_error_is_an_error_result() {
 
 /// W-3: nothing is locked while a body is received.
 #[tokio::test]
-async fn one_silent_client_delays_nobody() {
+async fn stalled_client_does_not_delay_others() {
     let limits = UploadLimits {
         idle_timeout: Duration::from_millis(300),
         ..UploadLimits::default()
@@ -310,7 +310,7 @@ async fn one_silent_client_delays_nobody() {
             "error handling result p/n1: the body sent nothing for 0 s after 5 bytes\n"
         )
     );
-    // It settled nothing: the result may still come.
+    // The result is still pending.
     assert_eq!(put(&other, &url, &[], "x").await.0, 200);
     drop(sender);
     assert!(run.finished().await.0.is_ok());
@@ -349,7 +349,7 @@ async fn sizes_are_limited() {
 
 /// W-2: Sonobuoy has no route for the progress of nodes.
 #[tokio::test]
-async fn progress_is_taken_on_both_routes() {
+async fn progress_is_accepted_on_both_routes() {
     let definitions = vec![plugin("p", DriverKind::DaemonSet), plugin("q", DriverKind::Job)];
     let run = TestRun::start(definitions, UploadLimits::default()).await;
     let (p, q) = (run.client("p"), run.client("q"));
@@ -369,7 +369,7 @@ async fn progress_is_taken_on_both_routes() {
         (403, "progress update for p/n9 unexpected\n".to_owned())
     );
     let mut statuses = run.statuses.clone();
-    let told = |status: &sono_types::RunStatus| {
+    let has_progress = |status: &sono_types::RunStatus| {
         let progress: Vec<Option<&str>> = status
             .rows()
             .iter()
@@ -377,11 +377,11 @@ async fn progress_is_taken_on_both_routes() {
             .collect();
         progress == [None, Some("half"), Some("half")]
     };
-    assert!(within(statuses.wait_for(told)).await.is_ok());
+    assert!(within(statuses.wait_for(has_progress)).await.is_ok());
 }
 
 #[tokio::test]
-async fn nobody_gets_in_without_a_certificate_of_this_run() {
+async fn client_without_a_certificate_of_the_run_is_refused() {
     let run = TestRun::start(vec![plugin("p", DriverKind::Job)], UploadLimits::default()).await;
     let other = TestRun::start(vec![plugin("p", DriverKind::Job)], UploadLimits::default()).await;
     let error = within(other.client("p").put(run.url(GLOBAL)).body("x").send())

@@ -1,4 +1,4 @@
-//! Nodes that come and go while a DaemonSet plugin runs, nodes that nobody may list, volumes that cannot be mounted:
+//! Nodes that join and leave while a DaemonSet plugin runs, nodes that cannot be listed, volumes that cannot be mounted:
 //! against a fake API, with the test as controller and kubelet.
 
 use std::{path::Path, time::Duration};
@@ -24,7 +24,7 @@ pub(crate) fn node(api: &FakeApi, name: &str) {
     api.put(json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}}));
 }
 
-/// The plugin's DaemonSet, once it is there.
+/// The plugin's DaemonSet, once it exists.
 pub(crate) async fn daemon_set(api: &FakeApi) -> Value {
     api.wait_for("daemonsets", Some(NAMESPACE), SET, LIMIT, |set| set.is_some())
         .await
@@ -40,7 +40,7 @@ pub(crate) fn pod(api: &FakeApi, set: &Value, node: &str) {
         "spec": {"nodeName": node, "containers": []}, "status": {"phase": "Running"}}));
 }
 
-/// The controller says that it has all the pods that it wants.
+/// The controller reports that it has all desired pods.
 pub(crate) fn settle(api: &FakeApi, desired: usize) {
     let mut set = api.get("daemonsets", Some(NAMESPACE), SET).unwrap();
     set["metadata"]["generation"] = json!(1);
@@ -102,9 +102,9 @@ pub(crate) fn error_of(bundle: &Bundle, node: &str) -> String {
     record_of(bundle, node)["error"].as_str().unwrap().to_owned()
 }
 
-/// A time limit says what it was that took too long, for each node.
+/// The error of a time limit names the last state of each node.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_time_limit_says_what_was_last_seen() {
+async fn time_limit_error_names_the_last_state_of_each_node() {
     let (api, folder) = (api(), tempfile::tempdir().unwrap());
     for name in ["n1", "n2", "n3"] {
         node(&api, name);
@@ -141,9 +141,9 @@ async fn a_time_limit_says_what_was_last_seen() {
     );
 }
 
-/// W-52: the result of a node that joins is waited for and taken; a node that leaves is a stated result.
+/// W-52: the result of a node that joins is expected and accepted; a node that leaves has an error result.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nodes_come_and_go_during_a_run() {
+async fn nodes_that_join_and_leave_during_a_run_have_results() {
     let (api, folder) = (api(), tempfile::tempdir().unwrap());
     let (run, set) = on_two_nodes(&api, folder.path()).await;
     rows(&api, &[("n1", "running"), ("n2", "running")]).await;
@@ -174,9 +174,9 @@ async fn nodes_come_and_go_during_a_run() {
     );
 }
 
-/// W-14: an account that may not list nodes learns from the DaemonSet's pods which results will come.
+/// W-14: without the right to list nodes, the expected results are discovered from the DaemonSet's pods.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nodes_that_cannot_be_listed_are_learnt() {
+async fn nodes_that_cannot_be_listed_are_discovered() {
     let (api, folder) = (api(), tempfile::tempdir().unwrap());
     api.fail("GET", "/api/v1/nodes", forbidden("sonobuoy", "list", "nodes", None));
     let run = aggregator_of(plugin("p", DriverKind::DaemonSet), &api, folder.path()).await;
@@ -198,7 +198,7 @@ async fn nodes_that_cannot_be_listed_are_learnt() {
 
 /// W-8: a volume that cannot be mounted is an error after some minutes, with the kubelet's own words.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_volume_that_cannot_be_mounted_is_named() {
+async fn volume_that_cannot_be_mounted_is_an_error_with_its_name() {
     let (api, folder) = (api(), tempfile::tempdir().unwrap());
     node(&api, "n1");
     let run = aggregator_of(plugin("p", DriverKind::DaemonSet), &api, folder.path()).await;
@@ -240,11 +240,11 @@ async fn a_volume_that_cannot_be_mounted_is_named() {
 /// W-8: pods that the controller is not allowed to create (a quota, a pod security level, a webhook) end their plugin,
 /// with the API server's own words.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn pods_that_cannot_be_created_are_named() {
+async fn pods_that_cannot_be_created_fail_the_plugin() {
     let (api, folder) = (api(), tempfile::tempdir().unwrap());
     node(&api, "n1");
     let now = sono_aggregator::system_clock()();
-    // Events are asked for twice a minute at most: not before the one that matters is there.
+    // Events are queried at most twice a minute: the relevant one must exist before the first query.
     api.create_at(now);
     let run = aggregator_of(plugin("p", DriverKind::DaemonSet), &api, folder.path()).await;
     let mut set = daemon_set(&api).await;
@@ -263,9 +263,9 @@ async fn pods_that_cannot_be_created_are_named() {
     );
 }
 
-/// A run that asked for the `restricted` level names plugin and field at once, and starts what fits.
+/// A run with the `restricted` level names plugin and field at once, and starts the other plugins.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_plugin_that_the_pod_security_level_keeps_out_is_named() {
+async fn plugin_refused_by_the_pod_security_level_fails_at_once() {
     let (api, folder) = (api(), tempfile::tempdir().unwrap());
     node(&api, "n1");
     let config = sono_types::Config {
@@ -294,10 +294,10 @@ async fn a_plugin_that_the_pod_security_level_keeps_out_is_named() {
     );
 }
 
-/// W-1: small results are kept in the journal and not synced by themselves. What power loss left of their places, here
-/// nothing of one and half of the other, is put right when the run is taken up.
+/// W-1: small results are stored in the journal, and their files are not synced. Files that a power loss removed or cut, here one of
+/// each, are restored when the run is resumed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn small_results_come_back_from_the_journal() {
+async fn small_results_are_restored_from_the_journal() {
     let (api, folder) = (api(), tempfile::tempdir().unwrap());
     for name in ["n1", "n2", "n3"] {
         node(&api, name);
@@ -311,7 +311,7 @@ async fn small_results_come_back_from_the_journal() {
     let packed = archive(&[("deep/file.txt", "whole")]);
     let gzip = [("Content-Type", "application/gzip")];
     assert_eq!(put(&worker, &url, &gzip, packed).await.0, 200);
-    // Larger than what the journal takes.
+    // Larger than the limit of bodies in the journal.
     let url = format!("https://{}/api/v1/results/by-node/n3/p", first.address);
     let large = "x".repeat(64 << 10);
     let journal = folder.path().join("results/.sono-journal-run");
@@ -338,7 +338,7 @@ async fn small_results_come_back_from_the_journal() {
 
 /// W-8: the pods of a DaemonSet stay on a node that is switched off, and the control plane only marks them as not ready.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_node_that_is_switched_off_is_a_stated_result() {
+async fn node_that_is_switched_off_has_an_error_result() {
     let (api, folder) = (api(), tempfile::tempdir().unwrap());
     let (run, set) = on_two_nodes(&api, folder.path()).await;
     assert_eq!(upload(&api, &run, &set, "n1").await, 200);
@@ -360,7 +360,7 @@ async fn a_node_that_is_switched_off_is_a_stated_result() {
 
 /// Manifests of old Sonobuoys label the aggregator's pod in another way (core §2.10).
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_pod_of_an_old_manifest_is_found() {
+async fn pod_of_an_old_manifest_is_found() {
     let (api, folder) = (api(), tempfile::tempdir().unwrap());
     let mut old = api.get("pods", Some(NAMESPACE), constants::AGGREGATOR_POD).unwrap();
     old["metadata"]["labels"] = json!({"run": "sonobuoy-master"});

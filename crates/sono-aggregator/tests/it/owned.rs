@@ -43,7 +43,7 @@ fn run_secret(api: &FakeApi) -> Value {
     api.get("secrets", Some(NAMESPACE), constants::RUN_SECRET).unwrap()
 }
 
-/// What the Secret holds, as text.
+/// The content of the Secret.
 fn content(secret: &Value) -> Value {
     let bytes = STANDARD
         .decode(secret["data"][constants::RUN_SECRET_KEY].as_str().unwrap())
@@ -64,8 +64,8 @@ fn authority(pod: &Value) -> String {
         .to_owned()
 }
 
-/// The Secret of a run that has begun in another cluster, which may be the attacker's own. Its first version: a later one says that
-/// the plugin's pod exists, and then it would not be created in the other cluster.
+/// The Secret of a run in another cluster, which may be the attacker's own. Its first version: a later one contains that the plugin's
+/// pod exists, and the pod would not be created in the other cluster.
 async fn foreign(uuid: &str) -> Value {
     let (api, folder) = (api(), tempfile::tempdir().unwrap());
     let run = aggregator(config(uuid), &api, folder.path()).await;
@@ -93,7 +93,7 @@ async fn run_to_its_end(api: &FakeApi, uuid: &str) -> (Value, String) {
     (kept["uuid"].clone(), authority(&pod))
 }
 
-/// Planted by somebody who may create Secrets, or left by the last run: neither its CA nor its plugins are this run's.
+/// A Secret created by another user or left by the last run: neither its CA nor its plugins are used.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn secret_of_another_owner_is_never_adopted() {
     let others = [
@@ -115,7 +115,7 @@ async fn secret_of_another_owner_is_never_adopted() {
     }
 }
 
-/// That of the run's own ConfigMap is continued, also by an aggregator whose configuration names no run.
+/// A Secret that the run's own ConfigMap owns is continued, also by an aggregator whose configuration names no run.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn secret_of_the_own_config_map_is_continued() {
     for uuid in ["", "run"] {
@@ -128,7 +128,7 @@ async fn secret_of_the_own_config_map_is_continued() {
     }
 }
 
-/// The volume of an earlier run, whose journal did not name its run: that journal is not this run's.
+/// The journal of an earlier run on the volume, whose name lacks its run, is not continued.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nameless_journal_without_checkpoint_is_not_continued() {
     let (earlier, folder) = (api(), tempfile::tempdir().unwrap());

@@ -1,4 +1,4 @@
-//! Bodies that broke off, and their rests.
+//! Interrupted uploads and their resumption.
 
 use std::{
     io::{Read as _, Write as _},
@@ -19,13 +19,13 @@ use crate::{
 const PATH: &str = "/api/v1/results/global/p";
 const NAME: &str = "5-1";
 
-/// Larger than what is not worth keeping, and no piece of it like another.
+/// A body above the minimum size of resumable uploads, in which no two parts are equal.
 fn content() -> Vec<u8> {
     let byte = |at: u32| u8::try_from(((at / 251) ^ at) % 251).unwrap();
     (0..5 << 20).map(byte).collect()
 }
 
-/// Sends the first `bytes` of the content, and then the connection breaks.
+/// Sends the first `bytes` of the content, then closes the connection.
 async fn send_and_break_off(run: &TestRun, bytes: usize) {
     let content = content();
     let head = format!(
@@ -38,14 +38,14 @@ async fn send_and_break_off(run: &TestRun, bytes: usize) {
         connection.write_all(head.as_bytes()).unwrap();
         connection.write_all(&content[..bytes]).unwrap();
         connection.flush().unwrap();
-        // A socket that is closed while something is unread takes along what it has sent.
+        // A socket that is closed with unread data discards its sent data.
         connection.sock.shutdown(Shutdown::Write).unwrap();
         drop(connection.read_to_end(&mut Vec::new()));
     });
     within(work).await.unwrap();
 }
 
-/// Status, and how much is there.
+/// Status of the response, and the number of stored bytes.
 async fn ask(client: &Client, url: &str, name: &str) -> (u16, Option<usize>) {
     let answer = within(client.head(url).header(routes::UPLOAD_HEADER, name).send())
         .await
@@ -55,7 +55,7 @@ async fn ask(client: &Client, url: &str, name: &str) -> (u16, Option<usize>) {
     (answer.status().as_u16(), bytes)
 }
 
-/// Waits until the server has noticed that the body broke off.
+/// Waits until the server has detected the interruption.
 async fn received(client: &Client, url: &str) -> usize {
     let noticed = async {
         loop {
@@ -83,14 +83,14 @@ async fn put_rest(client: &Client, url: &str, from: usize) -> (u16, String) {
 }
 
 #[tokio::test]
-async fn a_large_result_goes_on_where_it_broke_off() {
+async fn interrupted_large_upload_is_resumed() {
     let run = TestRun::start(vec![plugin("p", DriverKind::Job)], UploadLimits::default()).await;
     let (client, url) = (run.client("p"), run.url(PATH));
     assert_eq!(ask(&client, &url, NAME).await, (404, None));
     send_and_break_off(&run, 3 << 20).await;
     let from = received(&client, &url).await;
     assert_eq!(from, 3 << 20);
-    // Under another name it is another body.
+    // Another name identifies another body.
     assert_eq!(ask(&client, &url, "5-2").await, (404, None));
     assert_eq!(put_rest(&client, &url, from).await, (200, String::new()));
     let stored = fs_err::read(run.directory().join("plugins/p/results/global/result")).unwrap();
@@ -98,9 +98,9 @@ async fn a_large_result_goes_on_where_it_broke_off() {
     assert!(run.finished().await.0.is_ok());
 }
 
-/// What does not follow what is there is not taken for it; the body then comes from its beginning.
+/// A rest that does not continue the stored part is refused; the body is then sent from its beginning.
 #[tokio::test]
-async fn a_rest_of_something_else_is_refused() {
+async fn rest_that_does_not_continue_the_stored_part_is_refused() {
     let run = TestRun::start(vec![plugin("p", DriverKind::Job)], UploadLimits::default()).await;
     let (client, url) = (run.client("p"), run.url(PATH));
     send_and_break_off(&run, 3 << 20).await;
@@ -118,9 +118,9 @@ async fn a_rest_of_something_else_is_refused() {
     assert!(run.finished().await.0.is_ok());
 }
 
-/// Nor does anybody learn what another plugin has sent.
+/// A plugin cannot query the uploads of another one.
 #[tokio::test]
-async fn only_its_own_plugin_may_ask() {
+async fn received_bytes_are_reported_to_the_own_plugin_only() {
     let plugins = vec![plugin("p", DriverKind::Job), plugin("q", DriverKind::Job)];
     let run = TestRun::start(plugins, UploadLimits::default()).await;
     send_and_break_off(&run, 3 << 20).await;

@@ -35,7 +35,7 @@ fn run(api: &FakeApi, config: &str) -> (Option<i32>, String, Vec<String>) {
 }
 
 #[test]
-fn what_is_missing_is_told_and_the_rest_is_there() {
+fn query_reports_missing_resources_and_stores_the_others() {
     let api = FakeApi::start();
     api.put(json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s", "namespace": "default"}}));
     let config = r#"{"Resources":["services","nodes","serverversion"],"Filters":{"Namespaces":"^default$"}}"#;
@@ -70,9 +70,9 @@ fn what_is_missing_is_told_and_the_rest_is_there() {
             .to_vec()
         )
     );
-    let told = "Nodes: forbidden: user \\\"me\\\" cannot list resource \\\"nodes\\\" at the cluster scope (and 1 more for this reason)";
+    let expected = "Nodes: forbidden: user \\\"me\\\" cannot list resource \\\"nodes\\\" at the cluster scope (and 1 more for this reason)";
     assert!(
-        stderr.contains(told) || stderr.contains(&told.replace('\\', "")),
+        stderr.contains(expected) || stderr.contains(&expected.replace('\\', "")),
         "{stderr}"
     );
 }

@@ -1,4 +1,4 @@
-//! Requests written by hand, byte by byte, over real TLS.
+//! Raw HTTP requests over real TLS.
 
 use std::{
     io::{self, Read as _, Write as _},
@@ -36,7 +36,7 @@ fn shake_hands(address: SocketAddr, mut tls: rustls::ClientConfig) -> io::Result
     Ok(connection)
 }
 
-/// What came back.
+/// A response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -77,7 +77,7 @@ pub(crate) async fn exchange(run: &TestRun, plugin: &str, head: &[&str], body: &
         connection.write_all(&bytes).unwrap();
         connection.flush().unwrap();
         let mut text = Vec::new();
-        // A server that closes without TLS' farewell has said what it had to say.
+        // A server that closes without TLS' close_notify has sent its response.
         drop(connection.read_to_end(&mut text));
         Answer::parse(&String::from_utf8_lossy(&text))
     });

@@ -1,4 +1,4 @@
-//! Limits and failures: each is refused with its own words, and none holds the run.
+//! Limits and failures: each refusal has its own text, and none blocks the run.
 
 use std::{
     io::{Read as _, Write as _},
@@ -28,7 +28,7 @@ async fn limited(limits: UploadLimits) -> TestRun {
 
 /// W-44: entries, bytes, ratio and names of an archive, bytes on disk: each limit has its message.
 #[tokio::test]
-async fn every_limit_has_its_own_message() {
+async fn each_exceeded_limit_has_its_own_message() {
     let small = || UploadLimits {
         max_entries: 2,
         max_unpacked_bytes: 100_000,
@@ -81,16 +81,16 @@ async fn every_limit_has_its_own_message() {
             "{expected}: {text}"
         );
     }
-    // Nothing of what was refused takes up room.
+    // Refused uploads leave no files.
     assert_eq!(
         put(&client, &url, &[], noise[..50_000].to_owned()).await,
         (200, String::new())
     );
 }
 
-/// W-44: a body that drips for ever.
+/// W-44: a body that never ends, with a byte at a time.
 #[tokio::test]
-async fn a_body_has_a_time_limit_as_a_whole() {
+async fn slow_body_ends_at_its_time_limit() {
     let run = limited(UploadLimits {
         max_body_time: Duration::from_secs(1),
         ..UploadLimits::DEFAULT
@@ -111,7 +111,7 @@ async fn a_body_has_a_time_limit_as_a_whole() {
 }
 
 #[tokio::test]
-async fn one_result_is_not_received_many_times_at_once() {
+async fn concurrent_uploads_of_one_result_are_limited() {
     let run = limited(UploadLimits {
         max_uploads_per_result: 1,
         ..UploadLimits::DEFAULT
@@ -121,7 +121,7 @@ async fn one_result_is_not_received_many_times_at_once() {
     let length = 1 << 20;
     let head = format!("PUT {NODE} HTTP/1.1\r\nHost: h\r\nContent-Length: {length}\r\n\r\n");
     stalled.write_all(head.as_bytes()).unwrap();
-    // What is small does not become a file.
+    // Small bodies are not written to files.
     stalled.write_all(&vec![b'x'; length / 2]).unwrap();
     let incoming = run.root.path().join(".incoming-run");
     let arrived = async {
@@ -140,9 +140,9 @@ async fn one_result_is_not_received_many_times_at_once() {
     drop(stalled);
 }
 
-/// W-40: whoever is refused sees why, even in the middle of a large body.
+/// W-40: a refused client receives the reason, even while it sends a large body.
 #[tokio::test]
-async fn refused_bodies_are_read_up_to_a_bound() {
+async fn refused_body_is_drained_up_to_a_limit() {
     let run = limited(UploadLimits {
         max_drain_bytes: 32 << 20,
         ..UploadLimits::DEFAULT
@@ -160,17 +160,17 @@ async fn refused_bodies_are_read_up_to_a_bound() {
         put(&client, &run.url(NODE), &[], large).await,
         (409, "result p/n1 already received\n".to_owned())
     );
-    // Asked first, the answer comes before the body.
+    // With `Expect: 100-continue` the response precedes the body.
     let line = "PUT /api/v1/results/by-node/n9/p HTTP/1.1";
     let asks = exchange(&run, "p", &[line, "Content-Length: 5", "Expect: 100-continue"], b"").await;
     assert_eq!((asks.status, asks.body.as_str()), (403, "result p/n9 unexpected\n"));
 }
 
-/// W-0, W-5: a result that cannot be stored is an error after the worker's three tries, and the run ends.
+/// W-0, W-5: a result that cannot be stored is an error after the worker's three attempts, and the run ends.
 #[tokio::test]
-async fn a_result_that_cannot_be_stored_ends_as_an_error() {
+async fn result_that_cannot_be_stored_fails_after_three_attempts() {
     let run = TestRun::start(vec![plugin("p", DriverKind::Job)], UploadLimits::default()).await;
-    // A file where the results' directory should be.
+    // A file at the path of the results directory.
     fs_err::create_dir_all(run.directory().join("plugins/p")).unwrap();
     fs_err::write(run.directory().join("plugins/p/results"), "in the way").unwrap();
     let (client, url) = (run.client("p"), run.url(GLOBAL));
@@ -191,9 +191,9 @@ async fn a_result_that_cannot_be_stored_ends_as_an_error() {
     );
 }
 
-/// W-0: the deadlock of the reference: a plain file that says it is gzip, sent as often as a worker does, and once more.
+/// W-0: a deadlock of Sonobuoy: a plain file with the content type gzip, sent as often as a worker does, and a fourth time.
 #[tokio::test]
-async fn a_plain_file_that_says_it_is_gzip_blocks_nobody() {
+async fn plain_file_with_the_type_gzip_does_not_block_other_uploads() {
     let run = limited(UploadLimits::DEFAULT).await;
     let client = run.client("p");
     for _ in 0..4 {
@@ -212,9 +212,9 @@ async fn a_plain_file_that_says_it_is_gzip_blocks_nobody() {
     assert_eq!(rows, [plugin_status::FAILED, plugin_status::COMPLETE]);
 }
 
-/// W-29: the time limit settles everything, with a client that stalls in the middle of its body.
+/// W-29: the time limit settles all results while a client stalls during its upload.
 #[tokio::test]
-async fn a_stalled_upload_does_not_outlive_the_time_limit() {
+async fn stalled_upload_ends_at_the_time_limit() {
     let run = TestRun::begin(Options {
         config: Config {
             server: Server {
@@ -250,9 +250,9 @@ async fn a_stalled_upload_does_not_outlive_the_time_limit() {
     drop(stalled);
 }
 
-/// W-3: whoever stalls half-way keeps its place only while nobody else wants it: here two connections are all that there are.
+/// W-3: a stalled upload retains its slot only while no other request waits for it, here with two connections in total.
 #[tokio::test]
-async fn stalled_uploads_give_way_to_others() {
+async fn stalled_upload_is_preempted_by_waiting_requests() {
     let run = TestRun::begin(Options {
         nodes: 3,
         limits: UploadLimits {
@@ -277,17 +277,17 @@ async fn stalled_uploads_give_way_to_others() {
     stalled[0].read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
     assert!(answer.contains("after 5 bytes while others were waiting"), "{answer}");
-    // It may come again.
+    // The upload may be retried.
     assert_eq!(put(&run.client("p"), &run.url(NODE), &[], "x").await.0, 200);
 }
 
-/// W-25: a run without an archive ends as `failed`, so that nobody waits for it, and what it has is kept.
+/// W-25: a run without an archive ends as `failed`, so that clients stop waiting, and its files are retained.
 #[tokio::test]
-async fn a_run_that_cannot_be_packed_fails_and_keeps_its_results() {
+async fn run_that_cannot_be_packed_fails_and_retains_its_results() {
     let run = TestRun::start(vec![plugin("p", DriverKind::Job)], UploadLimits::default()).await;
     let now = (sono_aggregator::system_clock())();
     for minutes in -1..=1 {
-        // A directory where the archive should be.
+        // A directory at the path of the archive.
         let start = now + jiff::SignedDuration::from_mins(minutes);
         let name = sono_types::layout::archive_name(start, "run");
         fs_err::create_dir_all(run.root.path().join(name).join("in the way")).unwrap();
@@ -304,9 +304,9 @@ async fn a_run_that_cannot_be_packed_fails_and_keeps_its_results() {
     assert_eq!(kept, "kept");
 }
 
-/// W-23: an address that is taken ends the program at once, before it asks the cluster for anything.
+/// W-23: an address in use ends the program at once, before any request to the cluster.
 #[tokio::test]
-async fn a_taken_address_is_noticed_at_once() {
+async fn address_in_use_ends_the_program_at_once() {
     let taken = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = taken.local_addr().unwrap().port();
     let folder = tempfile::tempdir().unwrap();
@@ -322,15 +322,18 @@ async fn a_taken_address_is_noticed_at_once() {
         .kill_on_drop(true);
     let output = within(program.output()).await.unwrap();
     assert_eq!(output.status.code(), Some(1));
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert!(told.contains(&format!("cannot listen on 127.0.0.1:{port}: ")), "{told}");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        stderr.contains(&format!("cannot listen on 127.0.0.1:{port}: ")),
+        "{stderr}"
+    );
 }
 
-/// W-44: a full disk costs the uploads that it has no room for, with a word that says so, and no other; the run ends.
+/// W-44: on a full disk only uploads that do not fit fail, with that reason; the run ends.
 #[cfg(target_os = "linux")]
 #[tokio::test]
 #[ignore = "needs the right to mount a small file system: run as root with --ignored"]
-async fn a_full_disk_is_an_error_of_the_upload_it_has_no_room_for() {
+async fn full_disk_fails_only_uploads_that_do_not_fit() {
     use std::process::Command;
     let place = tempfile::tempdir().unwrap();
     let mount = ["-t", "tmpfs", "-o", "size=4m", "tmpfs"];

@@ -1,4 +1,4 @@
-//! Version skew: what commit baf4e4a wrote is read by this program. `tests/fixtures/baf4e4a/README.md` says what is in the files.
+//! Version skew: files of commit baf4e4a are read by this program. `tests/fixtures/baf4e4a/README.md` describes the files.
 
 use std::{
     collections::BTreeMap,
@@ -24,7 +24,7 @@ fn fixture(name: &str) -> PathBuf {
         .join(name)
 }
 
-/// The API server with the plugins' objects and the Secret as they were then.
+/// The API server with the plugins' objects and the Secret of that time.
 fn api_with(objects: &str) -> FakeApi {
     let api = api();
     for node in ["n1", "n2", "n3"] {
@@ -37,7 +37,7 @@ fn api_with(objects: &str) -> FakeApi {
     api
 }
 
-/// A volume with what was on it then, or an empty one.
+/// A volume with the files of that time, or an empty one.
 fn volume(archive: Option<&str>) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     if let Some(archive) = archive {
@@ -62,7 +62,7 @@ async fn ended(run: Aggregator) -> Result<FinishedRun, RunError> {
     within(run.outcome).await.unwrap()
 }
 
-/// A worker of that time: its certificate is of the run's CA, and it goes on trusting that.
+/// A worker of that time: it has a certificate of the run's CA, which it trusts.
 fn worker(api: &FakeApi, plural: &str, name: &str) -> reqwest::Client {
     let find = |plural: &str| {
         let mut objects = api.all(plural).into_iter();
@@ -139,7 +139,7 @@ async fn checkpoint_of_baf4e4a_is_continued_without_its_volume() {
     }
     let finished = ended(run).await.unwrap();
     let mut files = contents(&finished.archive);
-    // The error was one of the earlier aggregator's.
+    // The earlier aggregator recorded this error.
     let error = files.remove("each/errors/n3/error.json").unwrap();
     assert!(error.starts_with(r#"{"error":"no result here"#), "{error}");
     let mut expected = expected();

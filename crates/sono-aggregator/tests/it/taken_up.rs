@@ -1,4 +1,4 @@
-//! Drivers and status of a cluster, against a fake API: a run that is stopped and taken up again.
+//! Drivers and status of a cluster, against a fake API: a run that is stopped and resumed.
 
 use std::{
     net::{SocketAddr, TcpListener},
@@ -24,7 +24,7 @@ use crate::{
 
 pub(crate) const NAMESPACE: &str = constants::DEFAULT_NAMESPACE;
 
-/// The API with what `sono run` creates before the aggregator starts.
+/// The API with the objects that `sono run` creates before the aggregator starts.
 pub(crate) fn api() -> FakeApi {
     let api = FakeApi::start();
     let named = |name: &str| json!({"name": name, "namespace": NAMESPACE, "uid": "1-2-3"});
@@ -42,7 +42,7 @@ pub(crate) fn api() -> FakeApi {
 pub(crate) fn config() -> Config {
     Config {
         uuid: "run".to_owned(),
-        // Only the run itself is asked for here.
+        // Tests here need no queries of the cluster.
         resources: Some(Vec::new()),
         ..Config::default()
     }
@@ -104,9 +104,9 @@ pub(crate) async fn aggregator_of_all(
         reconcile: true,
         view: LoopbackView::default(),
     };
-    let (stop, told) = oneshot::channel();
+    let (stop, stopped) = oneshot::channel();
     let outcome = tokio::spawn(execute_run(setup, async {
-        told.await.ok();
+        stopped.await.ok();
     }));
     Aggregator { address, stop, outcome }
 }
@@ -118,7 +118,7 @@ fn worker(api: &FakeApi) -> reqwest::Client {
     worker_of(api, &api.get("pods", Some(NAMESPACE), POD).unwrap()["spec"])
 }
 
-/// What the worker of a pod like this would know of its run.
+/// The configuration of the worker in a pod like this.
 pub(crate) fn worker_of(api: &FakeApi, spec: &Value) -> reqwest::Client {
     worker_with(api, spec, SECRET)
 }
@@ -163,10 +163,10 @@ fn creations(api: &FakeApi, plural: &str) -> usize {
     api.requests().iter().filter(|request| **request == wanted).count()
 }
 
-/// A drain is a SIGTERM: it cancels nothing. The next aggregator on the same volume takes the plugin up, does not start it
-/// again, and knows its worker.
+/// A drain is a SIGTERM and cancels nothing. The next aggregator on the same volume adopts the plugin without starting it again, and
+/// accepts its worker.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stopped_aggregator_leaves_its_plugins_to_the_next() {
+async fn stopped_aggregator_leaves_its_plugins_to_the_next() {
     let (api, folder) = (api(), tempfile::tempdir().unwrap());
     let first = aggregator(&api, folder.path()).await;
     let running = |pod: Option<&Value>| {
@@ -186,7 +186,7 @@ async fn a_stopped_aggregator_leaves_its_plugins_to_the_next() {
         .await
         .unwrap();
     let worker = worker(&api);
-    // The plugin's record of having been started follows its object; here both are wanted.
+    // The record of the launch follows the object; this test requires both.
     let journal = folder.path().join("results/.sono-journal-run");
     let recorded = async {
         while !fs_err::read_to_string(&journal).unwrap().contains("Launched") {
@@ -212,9 +212,9 @@ async fn a_stopped_aggregator_leaves_its_plugins_to_the_next() {
     assert!(api.get("secrets", Some(NAMESPACE), SECRET).is_none());
 }
 
-/// Killed between creating a plugin's objects and noting it: they are found and kept.
+/// Killed between the creation of a plugin's objects and its record: the objects are found and used.
 #[tokio::test]
-async fn what_is_there_already_is_taken_up() {
+async fn existing_objects_are_adopted() {
     let (api, folder) = (api(), tempfile::tempdir().unwrap());
     let found = ClusterBackend::find(
         cluster(&api, folder.path()).await,
@@ -249,9 +249,9 @@ async fn what_is_there_already_is_taken_up() {
     assert_eq!(plugins.count(), 1);
 }
 
-/// An API server that is away or busy while a plugin is started does not fail the plugin (found by the simulation).
+/// An API server that is unavailable or busy during the start of a plugin does not fail the plugin (found by the simulation).
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_refused_creation_is_tried_again() {
+async fn transient_creation_error_is_retried() {
     let (api, folder) = (api(), tempfile::tempdir().unwrap());
     let refusal = |code: u16, reason: &str| {
         json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": reason, "code": code,
@@ -274,9 +274,9 @@ async fn a_refused_creation_is_tried_again() {
     );
 }
 
-/// A write of the status that meets a conflict, or a server that is away, is made again.
+/// A write of the status is retried after a conflict, or while the server is unavailable.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_refused_status_is_written_again() {
+async fn transient_status_error_is_retried() {
     let (api, folder) = (api(), tempfile::tempdir().unwrap());
     let path = format!("/api/v1/namespaces/{NAMESPACE}/pods/{}", constants::AGGREGATOR_POD);
     let conflict = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Conflict", "code": 409,

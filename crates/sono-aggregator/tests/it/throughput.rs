@@ -1,4 +1,4 @@
-//! How fast small results come in. A measurement, not a check: `cargo test --release -p sono-aggregator --test it --
+//! The rate of small uploads. A measurement, not a check: `cargo test --release -p sono-aggregator --test it --
 //! --ignored --nocapture small_uploads`.
 
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ const EACH: usize = 20;
 async fn small_uploads() {
     let run = TestRun::begin(Options {
         definitions: vec![plugin("p", DriverKind::DaemonSet)],
-        // One result is never sent, so that the run goes on.
+        // One result is never sent, so that the run does not end.
         nodes: CONNECTIONS * EACH + 1,
         ..Options::default()
     })

@@ -1,4 +1,4 @@
-//! What somebody sees who looks at a run from outside: counts for Prometheus, and Events of the run's ConfigMap.
+//! Observation of a run from outside: metrics for Prometheus, and Events of the run's ConfigMap.
 
 use serde_json::{Value, json};
 use sono_aggregator::{LoopbackView, serve_metrics};
@@ -63,9 +63,9 @@ async fn uploads_are_counted() {
     assert!(number("sono_journal_syncs_total") >= 2, "{text}");
 }
 
-/// Whoever may see the counts sees nothing else.
+/// The metrics address serves nothing else.
 #[tokio::test]
-async fn the_scrapers_address_has_counts_alone() {
+async fn metrics_address_serves_metrics_only() {
     let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let address = listener.local_addr().unwrap();
     serve_metrics(listener, LoopbackView::default()).unwrap();
@@ -88,19 +88,19 @@ async fn the_scrapers_address_has_counts_alone() {
 }
 
 /// Type, reason and message of the run's Events, by reason.
-fn told(api: &FakeApi) -> Vec<(String, String, String)> {
+fn recorded(api: &FakeApi) -> Vec<(String, String, String)> {
     let text = |event: &Value, key: &str| event[key].as_str().unwrap().to_owned();
-    let mut told: Vec<_> = api
+    let mut recorded: Vec<_> = api
         .all("events")
         .iter()
         .filter(|event| event["involvedObject"]["name"] == "sonobuoy-config-cm")
         .map(|event| (text(event, "type"), text(event, "reason"), text(event, "message")))
         .collect();
-    told.sort();
-    told
+    recorded.sort();
+    recorded
 }
 
-/// A plugin whose pod is refused by the cluster: the shortest story with a failure.
+/// A plugin whose pod the cluster refuses: the shortest run with a failure.
 async fn run_that_fails(api: &FakeApi) -> (sono_aggregator::FinishedRun, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let refused = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 422,
@@ -113,13 +113,13 @@ async fn run_that_fails(api: &FakeApi) -> (sono_aggregator::FinishedRun, tempfil
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_story_is_told_in_events() {
+async fn events_describe_start_failure_and_end() {
     let api = api();
     let (finished, _folder) = run_that_fails(&api).await;
-    let told = told(&api);
+    let recorded = recorded(&api);
     let (name, size) = (&finished.status.tarball.name, finished.status.tarball.size);
     let uuid = &config().uuid;
-    let failure = told.iter().find(|(_, reason, _)| reason == "ResultFailed").unwrap();
+    let failure = recorded.iter().find(|(_, reason, _)| reason == "ResultFailed").unwrap();
     assert!(
         failure.2.starts_with("no result of p/global: error running plugin p: "),
         "{}",
@@ -127,7 +127,7 @@ async fn the_story_is_told_in_events() {
     );
     assert!(failure.2.contains("no such field"), "{}", failure.2);
     let line = |kind: &str, reason: &str, message: String| (kind.to_owned(), reason.to_owned(), message);
-    let others: Vec<_> = told.iter().filter(|line| *line != failure).cloned().collect();
+    let others: Vec<_> = recorded.iter().filter(|line| *line != failure).cloned().collect();
     assert_eq!(failure.0, "Warning");
     assert_eq!(
         others,
@@ -158,7 +158,7 @@ async fn the_story_is_told_in_events() {
 
 /// An account without the right to create Events has the same run, and one line in the log.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn events_that_are_refused_harm_nothing() {
+async fn refused_events_do_not_affect_the_run() {
     let api = api();
     api.fail(
         "POST",
@@ -166,7 +166,7 @@ async fn events_that_are_refused_harm_nothing() {
         forbidden("sonobuoy", "create", "events", Some(NAMESPACE)),
     );
     run_that_fails(&api).await;
-    assert_eq!(told(&api), []);
+    assert_eq!(recorded(&api), []);
     let asked = api.requests();
     let tries = asked
         .iter()

@@ -1,4 +1,4 @@
-//! Every row of core §2.4 and §2.11, as bytes on the wire.
+//! Each row of core §2.4 and §2.11, as bytes on the wire.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -90,9 +90,9 @@ async fn bodies_come_sized_chunked_and_empty() {
         send(&run, "n3", &["Content-Length: 0", "Content-Type: "], b"").await,
         ok
     );
-    // Without either there is no body (RFC 9112 §6.3).
+    // A request with neither header has no body (RFC 9112 §6.3).
     assert_eq!(send(&run, "n4", &[], b"").await, ok);
-    // What is compressed on the way is not unpacked.
+    // A body with a content encoding is not unpacked.
     assert_eq!(
         send(
             &run,
@@ -186,7 +186,7 @@ async fn refusals_are_plain_text() {
     assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
 }
 
-/// Status of the row of one node, asked of the loopback listener.
+/// The status row of one node, from the loopback listener.
 async fn row(run: &TestRun, node: &str) -> Value {
     let url = format!("http://{}/api/v1/status", run.local);
     let status: Value = within(reqwest::Client::new().get(url).send())
@@ -224,7 +224,7 @@ async fn progress_is_read_leniently_and_its_identity_is_the_servers() {
         put(&run.client("p"), &run.url("/api/v1/results/by-node/n1/p"), &[], "done").await,
         ok
     );
-    // Accepted after the result too; appended to what is there.
+    // Accepted also after the result; appended to the existing update.
     let more = r#"{"msg":"after","appendtotals":true,"appendcompleted":3,"appendfailing":["y"]}"#;
     assert_eq!(post("n1", &[], more).await, ok);
     let shown = async {
@@ -237,9 +237,9 @@ async fn progress_is_read_leniently_and_its_identity_is_the_servers() {
         }
     };
     let mut row = within(shown).await;
-    let told = row["progress"]["timestamp"].take();
-    let age = run_age(told.as_str().unwrap());
-    assert!((-5..60).contains(&age), "{told}");
+    let timestamp = row["progress"]["timestamp"].take();
+    let age = run_age(timestamp.as_str().unwrap());
+    assert!((-5..60).contains(&age), "{timestamp}");
     assert_eq!(
         row,
         json!({"plugin": "p", "node": "n1", "status": plugin_status::COMPLETE, "result-status": "", "result-counts": null,
@@ -253,7 +253,7 @@ fn run_age(timestamp: &str) -> i64 {
     now.duration_since(timestamp.parse().unwrap()).as_secs()
 }
 
-/// What a connection was agreed on.
+/// The negotiated parameters of a connection.
 struct Agreed {
     version: Option<ProtocolVersion>,
     protocol: Option<Vec<u8>>,
@@ -290,9 +290,9 @@ async fn reqwest_version(run: &TestRun) -> reqwest::Version {
     within(answer).await.unwrap().version()
 }
 
-/// W-30: certificates hold from long before the run to long after it.
+/// W-30: certificates are valid from long before the run to long after it.
 #[tokio::test]
-async fn clients_whose_clocks_differ_get_in() {
+async fn clients_with_wrong_clocks_are_accepted() {
     #[derive(Debug)]
     struct At(i64);
     impl TimeProvider for At {
@@ -313,7 +313,7 @@ async fn clients_whose_clocks_differ_get_in() {
 
 /// W-22: hundreds of results and updates at once, while the status is read: one owner, no lock.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn hundreds_report_at_once_while_the_status_is_read() {
+async fn hundreds_of_concurrent_uploads_while_the_status_is_read() {
     const NODES: usize = 200;
     let run = TestRun::begin(Options {
         nodes: NODES,
@@ -327,9 +327,9 @@ async fn hundreds_report_at_once_while_the_status_is_read() {
         let result = run.url(&format!("/api/v1/results/by-node/{node}/p"));
         let progress = run.url(&format!("/api/v1/progress/by-node/{node}/p"));
         tasks.spawn(async move {
-            let told = client.post(progress).body(r#"{"msg":"m","completed":1}"#).send().await;
+            let response = client.post(progress).body(r#"{"msg":"m","completed":1}"#).send().await;
             // Accepted until the run is over.
-            assert!(told.unwrap().status().is_success());
+            assert!(response.unwrap().status().is_success());
             let sent = client.put(result).body(node).send().await.unwrap();
             assert_eq!(sent.status().as_u16(), 200);
         });
@@ -355,9 +355,9 @@ async fn hundreds_report_at_once_while_the_status_is_read() {
     assert_eq!(run.finished().await.0.unwrap().status, last);
 }
 
-/// A worker whose pod has no token asks for the containers beside it: of its own plugin alone.
+/// A worker whose pod has no token queries the state of its sibling containers: of its own plugin only.
 #[tokio::test]
-async fn questions_about_containers_are_answered_for_the_plugin_of_the_certificate() {
+async fn container_queries_are_answered_for_the_plugin_of_the_certificate() {
     let run = TestRun::start(
         vec![plugin("p", DriverKind::Job), plugin("q", DriverKind::Job)],
         UploadLimits::default(),
@@ -383,6 +383,6 @@ async fn questions_about_containers_are_answered_for_the_plugin_of_the_certifica
     );
     assert_eq!(ask("q", "/api/v1/results/global/q", true).await, (204, said("unknown")));
     assert_eq!(ask("q", GLOBAL, true).await, (403, None));
-    // As before, for workers that do not ask.
+    // Workers that do not query get the same response as before.
     assert_eq!(ask("p", GLOBAL, false).await, (405, None));
 }

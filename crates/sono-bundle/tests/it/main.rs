@@ -5,10 +5,10 @@
     reason = "tests fail by panicking, and say when they are skipped"
 )]
 
-mod archives;
 mod hostile;
 mod pack;
 mod policy;
 mod read;
 mod store;
 mod tools;
+mod vectors;

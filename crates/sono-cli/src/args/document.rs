@@ -25,7 +25,7 @@ pub enum DocumentKind {
     /// The JSON Schema of plugin definitions.
     PluginSchema,
     /// Role of a person who runs sono in an existing namespace, as YAML.
-    PersonRole,
+    RunnerRole,
     /// The network policies of a run's pods, as YAML.
     NetworkPolicies,
 }

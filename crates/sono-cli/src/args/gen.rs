@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::{Cluster, GenPlugin, Plan, Preflight, WaitOutput, WaitTime};
+use super::{Cluster, GenPlugin, Preflight, RunFlags, WaitOutput, WaitTime};
 
 /// `sono gen`
 #[derive(Debug, Args)]
@@ -31,7 +31,7 @@ pub enum GenWhat {
 #[derive(Debug, Args)]
 pub struct GenFlags {
     #[command(flatten)]
-    pub plan: Plan,
+    pub flags: RunFlags,
     #[command(flatten)]
     pub cluster: Cluster,
     /// Print this manifest instead; - reads standard input

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Cluster, Plan, Preflight, WaitOutput, WaitTime};
+use super::{Cluster, Preflight, RunFlags, WaitOutput, WaitTime};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -21,7 +21,7 @@ pub struct Run {
     #[arg(value_name = "PLUGIN", conflicts_with = "file")]
     pub names: Vec<String>,
     #[command(flatten)]
-    pub plan: Plan,
+    pub flags: RunFlags,
     #[command(flatten)]
     pub cluster: Cluster,
     /// Manifest to apply, written by `sono gen` or Sonobuoy; - reads standard input

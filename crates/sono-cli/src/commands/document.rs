@@ -21,7 +21,7 @@ pub(super) fn document(arguments: &args::Document, printer: &Printer) -> Result<
         (DocumentKind::PluginSchema, _) => {
             printer.document(Format::Json, &format!("{:#}\n", sono_manifest::schema()))?;
         }
-        (DocumentKind::PersonRole, _) => objects(&[sono_manifest::person_role(NAMESPACE)], printer)?,
+        (DocumentKind::RunnerRole, _) => objects(&[sono_manifest::runner_role(NAMESPACE)], printer)?,
         (DocumentKind::NetworkPolicies, _) => objects(&sono_manifest::network_policies(NAMESPACE), printer)?,
         (DocumentKind::Man, Some(directory)) => {
             let failed = |error: &std::io::Error| {

@@ -16,7 +16,7 @@ use crate::{
     error::CliError,
     manifest,
     output::{Format, Printer},
-    settings::{DEFAULT_PLUGINS, NO_VERSION, Plan, Version, connect, latest},
+    settings::{DEFAULT_PLUGINS, NO_VERSION, RunPlan, Version, connect, latest},
 };
 
 /// Flags of `run` that do not affect the created objects.
@@ -77,9 +77,9 @@ fn resolve(
     given: &GivenFlags,
     level: &str,
     printer: &Printer,
-) -> Result<(Plan, args::Cluster), CliError> {
+) -> Result<(RunPlan, args::Cluster), CliError> {
     let args::GenFlags {
-        plan,
+        flags,
         cluster,
         file: _,
         preflight: _,
@@ -89,7 +89,7 @@ fn resolve(
     for flag in RUN_ONLY_FLAGS.into_iter().filter(|flag| given.has(flag)) {
         printer.note(&format!("warning: --{flag} has no effect on gen"));
     }
-    Ok((Plan::new(plan, given, level, printer)?, cluster))
+    Ok((RunPlan::new(flags, given, level, printer)?, cluster))
 }
 
 fn configuration(flags: args::GenFlags, given: &GivenFlags, level: &str, printer: &Printer) -> Result<u8, CliError> {
@@ -103,7 +103,7 @@ fn configuration(flags: args::GenFlags, given: &GivenFlags, level: &str, printer
 
 /// Kubernetes version for plugins. The cluster is queried only if a plugin depends on its version.
 async fn version(
-    plan: &Plan,
+    plan: &RunPlan,
     definitions: &[Definition],
     cluster: &args::Cluster,
     printer: &Printer,

@@ -20,7 +20,7 @@ use crate::{
     error::CliError,
     judgement,
     output::{Printer, Tone, text},
-    settings::Plan,
+    settings::RunPlan,
     signals::termination,
     trees,
     view::{checks, counts, progress_log::ProgressLog, screen::Screen, words::counted},
@@ -32,7 +32,7 @@ const HOST_CHECK: &str = "host-check";
 const LOCAL_NAMESPACE: &str = "local";
 
 pub(super) async fn run(
-    plan: Plan,
+    plan: RunPlan,
     limit: Option<Duration>,
     output: WaitOutput,
     exit_code: bool,
@@ -218,7 +218,7 @@ pub(super) fn check_flags(given: &GivenFlags) -> Result<(), CliError> {
 }
 
 /// Loads the plugins. `host-check` runs as this program.
-async fn definitions(plan: &Plan, printer: &Printer) -> Result<Vec<Definition>, CliError> {
+async fn definitions(plan: &RunPlan, printer: &Printer) -> Result<Vec<Definition>, CliError> {
     let program = std::env::current_exe()
         .map_err(|error| CliError::new("cannot find the path of this program").caused_by(&error))?;
     if plan.changes.changes_aggregator() {

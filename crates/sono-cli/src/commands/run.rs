@@ -22,7 +22,7 @@ use crate::{
     identity::Identity,
     manifest::{self, Manifest},
     output::{Format, Printer},
-    settings::{DEFAULT_PLUGINS, Plan, Version, command_hint, connect, latest},
+    settings::{DEFAULT_PLUGINS, RunPlan, Version, command_hint, connect, latest},
 };
 
 /// Flags that also apply with `--file`.
@@ -65,7 +65,7 @@ pub(super) async fn run(
 ) -> Result<u8, CliError> {
     let args::Run {
         names,
-        mut plan,
+        mut flags,
         cluster: cluster_arguments,
         file,
         preflight,
@@ -77,7 +77,7 @@ pub(super) async fn run(
         keep,
         local: is_local,
     } = arguments;
-    plan.plugins.extend(names);
+    flags.plugins.extend(names);
     let started = Instant::now();
     if let Some(note) = wait.and_then(args::WaitTime::interpretation) {
         printer.note(&note);
@@ -94,7 +94,7 @@ pub(super) async fn run(
     }
     if is_local {
         local::check_flags(given)?;
-        let plan = Plan::new(plan, given, level, printer)?;
+        let plan = RunPlan::new(flags, given, level, printer)?;
         let limit = wait.map(|limit| limit.limit);
         return Box::pin(local::run(plan, limit, wait_output, exit_code, log, printer)).await;
     }
@@ -103,7 +103,7 @@ pub(super) async fn run(
         Some(file) => from_manifest(&file, given, &checks, &cluster_arguments, printer).await?,
         None => {
             from_plan(
-                Plan::new(plan, given, level, printer)?,
+                RunPlan::new(flags, given, level, printer)?,
                 &checks,
                 &cluster_arguments,
                 printer,
@@ -235,7 +235,7 @@ async fn check_unchanged(cluster: &Cluster, namespace: &str, created: &[Value]) 
 
 /// Objects from flags and configuration.
 async fn from_plan(
-    mut plan: Plan,
+    mut plan: RunPlan,
     checks: &Checks,
     arguments: &args::Cluster,
     printer: &Printer,

@@ -6,10 +6,10 @@ use sono_manifest::{
 };
 use sono_types::{Config, PluginName, UploadLimits, constants};
 
-use super::{Plan, refused};
+use super::{RunPlan, refused};
 use crate::{error::CliError, output::Printer};
 
-impl Plan {
+impl RunPlan {
     /// Workload kind of the aggregator.
     fn workload(&self) -> &str {
         let configured = self.config.aggregator_workload.as_str();
@@ -87,7 +87,7 @@ impl Plan {
     }
 }
 
-impl Plan {
+impl RunPlan {
     /// Limits results to 90 % of their storage, unless the configuration sets a limit. The size of an existing volume is
     /// unknown here.
     fn limit_results(&self, limits: &mut UploadLimits) {

@@ -1,6 +1,6 @@
 //! Reference of all commands and flags as Markdown, from clap's definitions. Pure.
 
-use std::fmt::Write as _;
+use std::{cmp::Reverse, collections::BTreeMap, fmt::Write as _};
 
 use clap::{Arg, Command, builder::PossibleValue};
 
@@ -12,14 +12,39 @@ const HEAD: &str = "\
 Flags may also precede the command name. `-h` prints the common flags of a command, `--help` prints all of them.
 ";
 
+/// A command with its own arguments.
+struct Section<'a> {
+    command: &'a Command,
+    /// Names of the program, of the commands above it, and of the command.
+    path: Vec<&'a str>,
+    items: Vec<Item>,
+}
+
+/// An argument of a command.
+struct Item {
+    /// `--NAME`, or `-N` for a flag without a long name; `None` for a positional argument.
+    flag: Option<String>,
+    line: String,
+}
+
+/// Flags with the same line in several commands: name, line, and indices of the sections.
+type Common<'a> = BTreeMap<(&'a str, &'a str), Vec<usize>>;
+
 /// The reference page. `variables` are the names of flags with their environment variables.
 pub(crate) fn markdown(mut program: Command, variables: &[(&str, &str)]) -> String {
     program.build();
     let mut text = HEAD.to_owned();
-    let common: Vec<&Arg> = program.get_arguments().filter(|argument| is_shown(argument)).collect();
-    write(&mut text, &format!("\n## Global flags\n\n{}", list(&common, variables)));
+    let global: Vec<&Arg> = program.get_arguments().filter(|argument| is_shown(argument)).collect();
+    let global: String = items(global, variables).into_iter().map(|item| item.line).collect();
+    write(&mut text, &format!("\n## Global flags\n\n{global}"));
+    let mut sections = Vec::new();
     for command in shown(&program) {
-        describe(&mut text, command, &[program.get_name()], variables);
+        collect(&mut sections, command, &[program.get_name()], variables);
+    }
+    let common = common(&sections);
+    write(&mut text, &common_flags(&sections, &common));
+    for section in &sections {
+        describe(&mut text, section, &common);
     }
     text
 }
@@ -37,8 +62,60 @@ fn is_shown(argument: &Arg) -> bool {
     !argument.is_hide_set() && argument.get_long() != Some("help")
 }
 
-fn describe(text: &mut String, command: &Command, above: &[&str], variables: &[(&str, &str)]) {
+/// Appends the command and all commands below it.
+fn collect<'a>(sections: &mut Vec<Section<'a>>, command: &'a Command, above: &[&'a str], variables: &[(&str, &str)]) {
     let path = [above, &[command.get_name()]].concat();
+    let own: Vec<&Arg> = command
+        .get_arguments()
+        .filter(|argument| is_shown(argument) && !argument.is_global_set())
+        .collect();
+    sections.push(Section {
+        command,
+        path: path.clone(),
+        items: items(own, variables),
+    });
+    for below in shown(command) {
+        collect(sections, below, &path, variables);
+    }
+}
+
+fn common<'a>(sections: &'a [Section<'_>]) -> Common<'a> {
+    let mut common = Common::new();
+    for (index, section) in sections.iter().enumerate() {
+        for Item { flag, line } in &section.items {
+            if let Some(flag) = flag {
+                common.entry((flag.as_str(), line.as_str())).or_default().push(index);
+            }
+        }
+    }
+    common.retain(|_, users| users.len() > 1);
+    common
+}
+
+/// The section of the common flags, grouped by their commands; flags of most commands are first.
+fn common_flags(sections: &[Section<'_>], common: &Common<'_>) -> String {
+    let mut groups: BTreeMap<(Reverse<usize>, &[usize]), String> = BTreeMap::new();
+    for ((_, line), users) in common {
+        let group = groups.entry((Reverse(users.len()), users.as_slice())).or_default();
+        group.push_str(line);
+    }
+    let mut text = String::new();
+    if !groups.is_empty() {
+        text.push_str("\n## Common flags\n\nFlags with the same meaning in several commands, after the names of these commands.\n");
+    }
+    for ((_, users), lines) in groups {
+        let names: Vec<String> = users
+            .iter()
+            .filter_map(|&user| sections.get(user))
+            .map(|section| format!("`{}`", section.path.get(1..).unwrap_or_default().join(" ")))
+            .collect();
+        write(&mut text, &format!("\n{}:\n\n{lines}", names.join(", ")));
+    }
+    text
+}
+
+fn describe(text: &mut String, section: &Section<'_>, common: &Common<'_>) {
+    let Section { command, path, items } = section;
     write(text, &format!("\n## {}\n", path.join(" ")));
     let about = command.get_long_about().or_else(|| command.get_about());
     if let Some(about) = about {
@@ -51,35 +128,48 @@ fn describe(text: &mut String, command: &Command, above: &[&str], variables: &[(
     if !aliases.is_empty() {
         write(text, &format!("\nAlso: `{}`.\n", aliases.join("`, `")));
     }
-    let usage = command.clone().render_usage().to_string();
+    let usage = (*command).clone().render_usage().to_string();
     let usage = usage.trim_start_matches("Usage:").trim();
     let usage: Vec<&str> = usage.lines().map(str::trim).collect();
     write(text, &format!("\n```text\n{}\n```\n", usage.join("\n")));
-    let own: Vec<&Arg> = command
-        .get_arguments()
-        .filter(|argument| is_shown(argument) && !argument.is_global_set())
-        .collect();
+    let mut own = String::new();
+    let mut shared: Vec<String> = Vec::new();
+    for Item { flag, line } in items {
+        match flag {
+            Some(flag) if common.contains_key(&(flag.as_str(), line.as_str())) => shared.push(format!("`{flag}`")),
+            _ => own.push_str(line),
+        }
+    }
     if !own.is_empty() {
-        write(text, &format!("\n{}", list(&own, variables)));
+        write(text, &format!("\n{own}"));
+    }
+    if !shared.is_empty() {
+        write(
+            text,
+            &format!("\n[Common flags](#common-flags): {}.\n", shared.join(", ")),
+        );
     }
     if let Some(more) = command.get_after_help() {
         write(text, &format!("\n```text\n{}\n```\n", more.to_string().trim()));
     }
-    for command in shown(command) {
-        describe(text, command, &path, variables);
-    }
 }
 
 /// Positional arguments in their order, then flags by name.
-fn list(arguments: &[&Arg], variables: &[(&str, &str)]) -> String {
-    let mut sorted = arguments.to_vec();
-    sorted.sort_by_key(|argument| {
+fn items(mut arguments: Vec<&Arg>, variables: &[(&str, &str)]) -> Vec<Item> {
+    arguments.sort_by_key(|argument| {
         (
             !argument.is_positional(),
             argument.get_long().filter(|_| !argument.is_positional()),
         )
     });
-    sorted.into_iter().map(|argument| item(argument, variables)).collect()
+    let named = |argument: &Arg| {
+        let long = argument.get_long().map(|name| format!("--{name}"));
+        Item {
+            flag: long.or_else(|| argument.get_short().map(|letter| format!("-{letter}"))),
+            line: item(argument, variables),
+        }
+    };
+    arguments.into_iter().map(named).collect()
 }
 
 fn item(argument: &Arg, variables: &[(&str, &str)]) -> String {
@@ -237,6 +327,75 @@ Do more.
 ```text
 p do <FILE> more [OPTIONS]
 ```
+"
+            )
+        );
+    }
+
+    #[test]
+    fn flags_of_several_commands_are_listed_once() {
+        let flag =
+            |name: &'static str, help: &'static str| Arg::new(name).long(name).action(ArgAction::SetTrue).help(help);
+        let program = Command::new("p")
+            .subcommand(
+                Command::new("a")
+                    .arg(flag("own", "Own"))
+                    .arg(flag("two", "Of a and b"))
+                    .arg(flag("all", "Of all"))
+                    .subcommand(Command::new("c").arg(flag("all", "Of all"))),
+            )
+            .subcommand(
+                Command::new("b")
+                    .arg(flag("own", "Other"))
+                    .arg(flag("two", "Of a and b"))
+                    .arg(flag("all", "Of all")),
+            );
+        assert_eq!(
+            markdown(program, &[]).strip_prefix(HEAD),
+            Some(
+                "
+## Global flags
+
+
+## Common flags
+
+Flags with the same meaning in several commands, after the names of these commands.
+
+`a`, `a c`, `b`:
+
+- `--all`: Of all
+
+`a`, `b`:
+
+- `--two`: Of a and b
+
+## p a
+
+```text
+p a [OPTIONS] [COMMAND]
+```
+
+- `--own`: Own
+
+[Common flags](#common-flags): `--all`, `--two`.
+
+## p a c
+
+```text
+p a c [OPTIONS]
+```
+
+[Common flags](#common-flags): `--all`.
+
+## p b
+
+```text
+p b [OPTIONS]
+```
+
+- `--own`: Other
+
+[Common flags](#common-flags): `--all`, `--two`.
 "
             )
         );

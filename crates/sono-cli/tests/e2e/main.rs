@@ -2,7 +2,6 @@
 //! tests run in parallel; the objects of a test are deleted at its end, also after a failure.
 
 mod cut;
-mod definitions;
 mod deploy;
 mod harness;
 mod kills;
@@ -14,6 +13,7 @@ mod scale;
 mod suite;
 mod survival;
 mod trouble;
+mod vectors;
 
 use std::collections::BTreeSet;
 

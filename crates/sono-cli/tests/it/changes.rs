@@ -12,7 +12,7 @@ fn documents(manifest: &str) -> Vec<Value> {
 }
 
 /// The definition of `plugin` that `gen` stores with these flags.
-fn definition(flags: &[&str], plugin: &str) -> Value {
+pub(crate) fn definition(flags: &[&str], plugin: &str) -> Value {
     let directory = tempfile::tempdir().unwrap();
     let version: &[&str] = if flags.contains(&"--kube-conformance-image") {
         &["gen"]
@@ -32,7 +32,7 @@ fn definition(flags: &[&str], plugin: &str) -> Value {
         .unwrap()
 }
 
-fn variable(definition: &Value, name: &str) -> Option<String> {
+pub(crate) fn variable(definition: &Value, name: &str) -> Option<String> {
     let list = definition["spec"]["env"].as_array()?;
     let variable = list.iter().find(|variable| variable["name"] == name)?;
     variable["value"].as_str().map(ToOwned::to_owned)
@@ -260,26 +260,6 @@ fn modes_are_listed() {
     );
     let whole = sono(directory.path(), &["modes", "--verbose"]).stdout;
     assert!(whole.len() > stdout.len() && !whole.contains("truncated"));
-}
-
-/// Uses an archive with four failures next to the repository, if present.
-#[test]
-fn failed_tests_run_again() {
-    let archive =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/vectors/archives/results-4-e2e-failures.tar.gz");
-    if !archive.exists() {
-        println!("NOT RUN: {} is not there", archive.display());
-        return;
-    }
-    let e2e = definition(&["--rerun-failed", archive.to_str().unwrap()], "e2e");
-    let focus = variable(&e2e, "E2E_FOCUS").unwrap();
-    assert_eq!(focus.split('|').count(), 4, "{focus}");
-    assert!(
-        focus.starts_with(r"^(?:Kubernetes e2e suite )?(?:\[Top Level\] )?(?:\[sig-"),
-        "{focus}"
-    );
-    assert!(focus.ends_with(")$"), "{focus}");
-    assert_eq!(variable(&e2e, "E2E_SKIP"), None);
 }
 
 /// An archive in which the plugin e2e has one result: a suite of these failed tests.

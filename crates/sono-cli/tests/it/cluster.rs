@@ -5,17 +5,9 @@ use std::{thread, time::Duration};
 use serde_json::{Value, json};
 use sono_testkit::FakeApi;
 
-use crate::{Finished, command, failure, finished, healthy, normalized, sono, with_cluster};
+use crate::{command, failure, finished, healthy, normalized, sono, success, with_cluster};
 
 const LIMIT: Duration = Duration::from_secs(20);
-
-fn success(stdout: &str, stderr: &str) -> Finished {
-    Finished {
-        code: 0,
-        stdout: stdout.to_owned(),
-        stderr: stderr.to_owned(),
-    }
-}
 
 pub(crate) fn aggregator(status: Option<&Value>, phase: &str) -> Value {
     let mut pod = json!({

@@ -1,6 +1,6 @@
 //! Connections to a cluster, and their errors. `sono-kube` tests unusual kubeconfigs.
 
-use sono_testkit::{Identity, Template, Validity, WhoServer};
+use sono_testkit::{Identity, Template, Validity, WhoamiServer};
 
 use crate::{bad_input::with_files, command, failure, finished};
 
@@ -80,7 +80,7 @@ fn rejected_certificate_is_explained() {
         } else {
             authority.issue(template)
         };
-        let listener = WhoServer::secure([127, 0, 0, 1].into(), &server, &authority);
+        let listener = WhoamiServer::secure([127, 0, 0, 1].into(), &server, &authority);
         let cluster = format!(
             "server: 'https://localhost:{}', certificate-authority: ca.pem{more}",
             listener.port()
@@ -155,7 +155,7 @@ fn certificate_in_the_system_store_is_trusted_as_a_server_certificate() {
         authority: true,
         ..Template::default()
     });
-    let server = WhoServer::secure([127, 0, 0, 1].into(), &own, &own);
+    let server = WhoamiServer::secure([127, 0, 0, 1].into(), &own, &own);
     let directory = tempfile::tempdir().unwrap();
     let cluster = format!("server: 'https://localhost:{}'", server.port());
     fs_err::write(directory.path().join("k.yaml"), kubeconfig(&cluster, "token: t")).unwrap();

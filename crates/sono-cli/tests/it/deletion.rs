@@ -8,15 +8,7 @@ use std::{
 use serde_json::{Value, json};
 use sono_testkit::{FakeApi, forbidden};
 
-use crate::{Finished, failure, healthy, with_cluster};
-
-fn success(stdout: &str, stderr: &str) -> Finished {
-    Finished {
-        code: 0,
-        stdout: stdout.to_owned(),
-        stderr: stderr.to_owned(),
-    }
-}
+use crate::{Finished, failure, healthy, success, with_cluster};
 
 /// BUG 35, BUG 40: a dry run lists all objects without deleting them or waiting.
 #[test]

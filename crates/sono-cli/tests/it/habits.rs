@@ -3,15 +3,7 @@
 use serde_json::{Value, json};
 use sono_testkit::{FakeApi, forbidden};
 
-use crate::{Finished, command, failure, finished, healthy, normalized, retrieve, sono, with_cluster};
-
-fn success(stdout: &str, stderr: &str) -> Finished {
-    Finished {
-        code: 0,
-        stdout: stdout.to_owned(),
-        stderr: stderr.to_owned(),
-    }
-}
+use crate::{Finished, command, failure, finished, healthy, normalized, retrieve, sono, success, with_cluster};
 
 fn here(arguments: &[&str]) -> Finished {
     sono(tempfile::tempdir().unwrap().path(), arguments)

@@ -15,7 +15,6 @@ mod documents;
 mod environment;
 mod failed_output;
 mod flags;
-mod goldens;
 mod habits;
 mod help;
 mod images;
@@ -45,6 +44,11 @@ mod suite;
 mod terminal;
 #[cfg(unix)]
 mod texts;
+/// Tests with data of Sonobuoy.
+mod vectors {
+    mod archives;
+    mod goldens;
+}
 
 use std::{
     path::Path,
@@ -143,6 +147,14 @@ fn without_times(line: &str) -> String {
             format!("{start} in …")
         }
         _ => line,
+    }
+}
+
+fn success(stdout: &str, stderr: &str) -> Finished {
+    Finished {
+        code: 0,
+        stdout: stdout.to_owned(),
+        stderr: stderr.to_owned(),
     }
 }
 

@@ -5,16 +5,8 @@ use sono_testkit::{Contents, FakeRegistry};
 use crate::{
     Finished, command, failure, finished,
     plugins::{PLUGIN, ok, serve},
-    sono,
+    sono, success,
 };
-
-fn success(stdout: &str, stderr: &str) -> Finished {
-    Finished {
-        code: 0,
-        stdout: stdout.to_owned(),
-        stderr: stderr.to_owned(),
-    }
-}
 
 /// The digest line of `plugin install` for [`PLUGIN`].
 static DIGEST: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| {

@@ -2,29 +2,14 @@
 #![cfg(test)]
 
 mod examples;
-mod gen_manifests;
-mod plugins;
 mod workflows;
-
-use std::{
-    env,
-    path::{Path, PathBuf},
-};
-
-/// A directory of the test vectors, which are not part of this repository: in `../shared/vectors` or `$SONO_VECTORS`.
-#[expect(clippy::disallowed_methods, reason = "the crate is pure, its tests are not")]
-fn vectors(folder: &str) -> Option<PathBuf> {
-    let root = env::var("SONO_VECTORS").map_or_else(
-        |_| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/vectors"),
-        PathBuf::from,
-    );
-    let folder = root.join(folder);
-    if folder.is_dir() {
-        return Some(folder);
-    }
-    eprintln!("SKIPPED: no test vectors at {}", folder.display());
-    None
+/// Tests with data of Sonobuoy.
+mod vectors {
+    mod gen_manifests;
+    mod plugins;
 }
+
+use std::path::Path;
 
 /// Name and content of the YAML files in a directory, sorted by name.
 fn yaml_files(folder: &Path) -> Vec<(String, String)> {

@@ -17,7 +17,7 @@ use std::{
 use sono_types::{Item, item::status, text::decode_with_replacement};
 
 use self::event::Event;
-use super::Outcome;
+use super::ParsedFile;
 use crate::{Compatibility, limits, measure::too_many_items, tree::meta};
 
 /// Maximum size of a test's output in bytes. The end is retained, as it usually has the reason of a failure.
@@ -28,7 +28,7 @@ const OUTPUT: &str = "output";
 
 /// Parses the events into one item per finished test, in order. `file` is the file's name, used for events without a
 /// package.
-pub(crate) fn read(content: &[u8], file: &str, compatibility: Compatibility) -> Outcome {
+pub(crate) fn read(content: &[u8], file: &str, compatibility: Compatibility) -> ParsedFile {
     let decoded = decode_with_replacement(content);
     let text = decoded.text;
     let mut stream = Stream::default();
@@ -62,7 +62,7 @@ pub(crate) fn read(content: &[u8], file: &str, compatibility: Compatibility) -> 
             stream.line(&rest[..end]);
         }
         if stream.size() > limits::FILE_ITEMS {
-            return Outcome::unreadable(too_many_items());
+            return ParsedFile::unreadable(too_many_items());
         }
         line += rest[..end].bytes().filter(|byte| *byte == b'\n').count();
         at += end;
@@ -236,7 +236,7 @@ impl Stream {
         self.error.get_or_insert(error);
     }
 
-    fn finish(mut self, file: &str, compatibility: Compatibility) -> Outcome {
+    fn finish(mut self, file: &str, compatibility: Compatibility) -> ParsedFile {
         let name_of = |package: &str| {
             if package.is_empty() {
                 file.to_owned()
@@ -285,16 +285,16 @@ impl Stream {
             let error = self
                 .error
                 .unwrap_or_else(|| "the file has no finished tests".to_owned());
-            return Outcome::unreadable(error);
+            return ParsedFile::unreadable(error);
         }
         // An unreadable file is unknown, also with compatibility.
         let is_unreadable = self.items.is_empty() && self.error.is_some();
         let status = if is_unreadable { status::UNKNOWN } else { status::PASSED };
-        Outcome {
+        ParsedFile {
             status: status.to_owned(),
             items: self.items,
             error: self.error,
-            ..Outcome::default()
+            ..ParsedFile::default()
         }
     }
 

@@ -17,19 +17,19 @@ use self::{
     attributes::{Attributes, is_known},
     frame::{Frame, Kind},
 };
-use super::Outcome;
+use super::ParsedFile;
 use crate::{Compatibility, limits, measure::too_many_items, tree::meta};
 
 /// Maximum nesting of elements.
 const MAX_DEPTH: usize = 100;
 
 /// Parses the suites and their cases.
-pub(crate) fn read(content: &[u8], compatibility: Compatibility) -> Outcome {
+pub(crate) fn read(content: &[u8], compatibility: Compatibility) -> ParsedFile {
     let decoded = decode_with_replacement(content);
     let undecoded = decoded.error.map(|error| error.to_string());
     let mut found = parse(&decoded.text, compatibility);
     if found.has_too_many_items {
-        return Outcome::unreadable(too_many_items());
+        return ParsedFile::unreadable(too_many_items());
     }
     let has_replaced_name = undecoded.is_some() && has_replacement(&found.items);
     if has_replaced_name {
@@ -42,9 +42,9 @@ pub(crate) fn read(content: &[u8], compatibility: Compatibility) -> Outcome {
             Some(problem) => (Vec::new(), problem),
             None => (found.items, found.other_root.unwrap_or_else(|| NO_CASES.to_owned())),
         };
-        return Outcome {
+        return ParsedFile {
             items,
-            ..Outcome::unreadable(message)
+            ..ParsedFile::unreadable(message)
         };
     }
     judge_empty(
@@ -62,7 +62,7 @@ pub(crate) fn read(content: &[u8], compatibility: Compatibility) -> Outcome {
         .or_else(|| found.other_root.as_ref().filter(|_| found.items.is_empty()))
     {
         if found.items.is_empty() {
-            return Outcome::unreadable(message);
+            return ParsedFile::unreadable(message);
         }
         let name = message.split_once(':').map_or("the file", |(line, _)| line);
         found.items.push(Item {
@@ -72,11 +72,11 @@ pub(crate) fn read(content: &[u8], compatibility: Compatibility) -> Outcome {
             ..Item::default()
         });
     }
-    Outcome {
+    ParsedFile {
         status: roll_up(&found.items).to_owned(),
         items: found.items,
         error: found.problem.or(undecoded),
-        ..Outcome::default()
+        ..ParsedFile::default()
     }
 }
 

@@ -2,16 +2,16 @@
 
 use sono_types::{Item, item::status, text::decode};
 
-use super::Outcome;
+use super::ParsedFile;
 use crate::{Compatibility, documents::items_from_yaml, tree::meta};
 
 /// Parses a file: status, items and details of its document; name and meta are ignored.
 ///
 /// If the file has several documents, each one is an item. If the rest cannot be read, the error is an item, too.
-pub(crate) fn read(content: &[u8], compatibility: Compatibility) -> Outcome {
+pub(crate) fn read(content: &[u8], compatibility: Compatibility) -> ParsedFile {
     let text = match decode(content) {
         Ok(text) => text,
-        Err(error) => return Outcome::unreadable(error.to_string()),
+        Err(error) => return ParsedFile::unreadable(error.to_string()),
     };
     let (mut documents, error) = items_from_yaml(&text);
     let error = error.map(|error| error.to_string());
@@ -19,8 +19,10 @@ pub(crate) fn read(content: &[u8], compatibility: Compatibility) -> Outcome {
         documents.iter_mut().for_each(add_stated_failure);
     }
     match (documents.pop(), error) {
-        (None, error) => Outcome::unreadable(error.unwrap_or_else(|| "the file contains no YAML document".to_owned())),
-        (Some(only), None) if documents.is_empty() => Outcome {
+        (None, error) => {
+            ParsedFile::unreadable(error.unwrap_or_else(|| "the file contains no YAML document".to_owned()))
+        }
+        (Some(only), None) if documents.is_empty() => ParsedFile {
             status: only.status,
             items: only.items,
             details: only.details,
@@ -34,10 +36,10 @@ pub(crate) fn read(content: &[u8], compatibility: Compatibility) -> Outcome {
                 meta: [(meta::ERROR.to_owned(), error.clone())].into(),
                 ..Item::default()
             }));
-            Outcome {
+            ParsedFile {
                 items: documents,
                 error,
-                ..Outcome::default()
+                ..ParsedFile::default()
             }
         }
     }
@@ -160,6 +162,6 @@ mod tests {
     #[test]
     fn invalid_bytes_are_reported_with_their_position() {
         let outcome = read(b"name: a\nstatus: \xfcber", Compatibility::default());
-        assert_eq!(outcome, Outcome::unreadable("byte 16 (line 2) is not UTF-8: 0xfc"));
+        assert_eq!(outcome, ParsedFile::unreadable("byte 16 (line 2) is not UTF-8: 0xfc"));
     }
 }

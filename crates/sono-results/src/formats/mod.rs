@@ -1,4 +1,4 @@
-//! Parsers of the result formats. They never fail; the outcome contains the error.
+//! Parsers of the result formats, one module each. They never fail; the parsed file contains the error.
 
 pub(crate) mod errors;
 pub(crate) mod gojson;
@@ -10,16 +10,16 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use sono_types::{Item, item::status};
 
-/// Outcome of parsing one file.
+/// Verdict, items and error of one result file.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct Outcome {
+pub(crate) struct ParsedFile {
     pub(crate) status: String,
     pub(crate) items: Vec<Item>,
     pub(crate) details: BTreeMap<String, Value>,
     pub(crate) error: Option<String>,
 }
 
-impl Outcome {
+impl ParsedFile {
     pub(crate) fn passed() -> Self {
         Self {
             status: status::PASSED.to_owned(),

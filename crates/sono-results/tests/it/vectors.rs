@@ -1,30 +1,13 @@
-//! Test cases of Sonobuoy's post-processing. They are not part of this repository: they are in `../shared/vectors` or
-//! `$SONO_VECTORS`.
+//! Test cases of Sonobuoy's post-processing.
 
-use std::{
-    collections::BTreeSet,
-    env,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeSet, path::Path};
 
 use serde_json::Value;
 use sono_results::{Compatibility, PluginInput, TreeLimits, cluster_health};
+use sono_testkit::vectors;
 use sono_types::{PluginName, ResultFormat};
 
 use crate::files::{MapFiles, tree};
-
-fn vectors(folder: &str) -> Option<PathBuf> {
-    let root = env::var_os("SONO_VECTORS").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/vectors"),
-        PathBuf::from,
-    );
-    let folder = root.join(folder);
-    if folder.is_dir() {
-        return Some(folder);
-    }
-    eprintln!("SKIPPED: no test vectors at {}", folder.display());
-    None
-}
 
 fn json(path: &Path) -> Value {
     serde_json::from_slice(&fs_err::read(path).unwrap()).unwrap()
@@ -45,8 +28,9 @@ fn result_files(case: &str) -> Vec<String> {
 }
 
 #[test]
+#[ignore = "requires the test vectors: cargo xtask test"]
 fn trees_match_sonobuoy() {
-    let Some(folder) = vectors("postprocess") else { return };
+    let folder = vectors("postprocess");
     let mut cases = BTreeSet::new();
     for entry in fs_err::read_dir(&folder).unwrap() {
         let case = entry.unwrap().file_name().into_string().unwrap();
@@ -83,8 +67,9 @@ fn trees_match_sonobuoy() {
 }
 
 #[test]
+#[ignore = "requires the test vectors: cargo xtask test"]
 fn a_file_of_another_junit_dialect() {
-    let Some(folder) = vectors("junit") else { return };
+    let folder = vectors("junit");
     let xml = fs_err::read_to_string(folder.join("junit_good_junit.xml")).unwrap();
     let input = PluginInput {
         name: &PluginName::parse("p").unwrap(),
@@ -102,8 +87,9 @@ fn a_file_of_another_junit_dialect() {
 }
 
 #[test]
+#[ignore = "requires the test vectors: cargo xtask test"]
 fn cluster_health_matches_sonobuoy() {
-    let Some(folder) = vectors("health") else { return };
+    let folder = vectors("health");
     let health = cluster_health(&MapFiles::load(&folder));
     assert_eq!(
         serde_json::to_value(health).unwrap(),

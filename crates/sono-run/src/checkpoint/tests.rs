@@ -18,8 +18,8 @@ fn planned(plugin: &str, targets: Vec<String>) -> Planned {
     }
 }
 
-fn begun(plugins: Vec<Planned>) -> Begun {
-    Begun {
+fn run_start(plugins: Vec<Planned>) -> RunStart {
+    RunStart {
         version: 1,
         uuid: "run".to_owned(),
         start: Timestamp::UNIX_EPOCH,
@@ -34,13 +34,13 @@ fn key(plugin: &str, node: &str) -> ResultKey {
 }
 
 #[test]
-fn what_is_noted_comes_back_as_records() {
+fn checkpoint_restores_applied_records() {
     let plugins = vec![
         planned("a", vec!["n1".to_owned(), "n2".to_owned()]),
         planned("b", vec!["global".to_owned()]),
         planned("c", vec!["n2".to_owned(), "n1".to_owned()]),
     ];
-    let mut checkpoint = Checkpoint::new(begun(plugins), 4, "me".to_owned());
+    let mut checkpoint = Checkpoint::new(run_start(plugins), 4, "me".to_owned());
     let deadline = Some(Timestamp::UNIX_EPOCH);
     let failed = |key: ResultKey| Record::Failed {
         key,
@@ -83,7 +83,7 @@ fn what_is_noted_comes_back_as_records() {
     assert_eq!(again.phase, CheckpointPhase::Finishing);
     let now = Timestamp::MAX;
     let expected = [
-        Record::Begun(Begun::clone(&checkpoint.begun)),
+        Record::Started(RunStart::clone(&checkpoint.run_start)),
         Record::Launching {
             plugin: name("a"),
             deadline,
@@ -105,7 +105,7 @@ fn what_is_noted_comes_back_as_records() {
 
 #[test]
 fn text_that_is_not_a_checkpoint_is_refused() {
-    let checkpoint = Checkpoint::new(begun(Vec::new()), 1, String::new());
+    let checkpoint = Checkpoint::new(run_start(Vec::new()), 1, String::new());
     let mut text = checkpoint.text();
     text.version = 9;
     let said = |bytes: &[u8]| Checkpoint::from_json(bytes).unwrap_err().to_string();
@@ -121,7 +121,7 @@ fn text_that_is_not_a_checkpoint_is_refused() {
 fn checkpoint_text_has_the_keys_of_earlier_versions() {
     let mut with_discovery = planned("a", vec!["n1".to_owned()]);
     with_discovery.discovers_targets = true;
-    let mut checkpoint = Checkpoint::new(begun(vec![with_discovery]), 4, "me".to_owned());
+    let mut checkpoint = Checkpoint::new(run_start(vec![with_discovery]), 4, "me".to_owned());
     checkpoint.apply(&Record::TargetDiscovered { key: key("a", "n2") });
     checkpoint.apply(&Record::DiscoveryEnded { plugin: name("a") });
     let text = serde_json::json!({

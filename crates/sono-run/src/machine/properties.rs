@@ -1,4 +1,4 @@
-//! Whatever happens in whatever order: never twice, never unexpected, always settled, and the journal gives it all back.
+//! Properties for any order of events: no result is accepted twice or unexpectedly, all are settled, and the journal restores them.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use sono_types::{ProgressUpdate, Target};
 
 use super::*;
 
-/// One thing that happens to a run. Numbers pick among what there is.
+/// One action on a run. Numbers select among the existing items.
 #[derive(Debug, Clone)]
 enum Step {
     Begin(usize),
@@ -57,9 +57,9 @@ fn plans() -> impl Strategy<Value = Vec<PluginPlan>> {
     })
 }
 
-/// The model: what the effects say so far, and what must never be said.
+/// The model: the state according to the effects so far.
 #[derive(Default)]
-struct Said {
+struct Observed {
     records: Vec<Record>,
     states: BTreeMap<ResultKey, &'static str>,
     launched: BTreeSet<PluginName>,
@@ -69,8 +69,8 @@ struct Said {
     finished: usize,
 }
 
-impl Said {
-    /// Everything that is expected by now of the plugins that `wanted` picks is in, and no more can come.
+impl Observed {
+    /// Whether all expected results of the plugins selected by `wanted` are settled, and no further ones can follow.
     fn settled(&self, plans: &[PluginPlan], wanted: impl Fn(&PluginPlan) -> bool) -> bool {
         plans.iter().filter(|plan| wanted(plan)).all(|plan| {
             let discovered = self.discovered.iter().filter(|key| key.plugin == plan.plugin);
@@ -160,38 +160,38 @@ fn outcome(number: u8) -> UploadOutcome {
     }
 }
 
-/// Lets time pass until nothing is waited for.
-fn let_time_pass(run: &mut Run, said: &mut Said, plans: &[PluginPlan]) {
+/// Lets time pass until all results are settled.
+fn let_time_pass(run: &mut Run, observed: &mut Observed, plans: &[PluginPlan]) {
     for _ in 0..2_000 {
         let Some(next) = run.next_deadline() else { return };
-        said.take(run.handle(next, Event::Tick), plans);
+        observed.take(run.handle(next, Event::Tick), plans);
     }
     panic!("a deadline that does not pass");
 }
 
 proptest! {
     #[test]
-    fn never_twice_never_unexpected_always_settled(
+    fn run_of_any_events_stores_results_once_and_settles_all(
         plans in plans(), steps in steps(), stop_on_failure: bool, tickets_end: bool, cut: prop::sample::Index,
     ) {
         let policy = RunPolicy { stop_on_failure, store_tries: 2, checkpointed: false };
         let mut keys: Vec<ResultKey> = plans.iter().flat_map(|plan| plan.expected.clone()).collect();
         let names: Vec<PluginName> = plans.iter().map(|plan| plan.plugin.clone()).collect();
         let mut run = Run::new(plans.clone(), policy.clone());
-        let mut said = Said::default();
+        let mut observed = Observed::default();
         let mut tickets: Vec<(Ticket, bool)> = Vec::new();
-        said.take(run.handle(at(0), Event::Start), &plans);
+        observed.take(run.handle(at(0), Event::Start), &plans);
         for (second, step) in steps.into_iter().enumerate() {
             let now = at(i64::try_from(second / 4).unwrap());
             let effects = match step {
                 Step::Begin(number) => {
                     if let Some(key) = pick(&keys, number) {
-                        let stored = said.states.get(key) == Some(&"stored") || said.finished > 0;
+                        let stored = observed.states.get(key) == Some(&"stored") || observed.finished > 0;
                         match run.begin(key) {
                             Ok(ticket) => { prop_assert!(!stored); tickets.push((ticket, false)); }
                             Err(refusal) => {
                                 prop_assert!(stored);
-                                let is_in = said.states.get(key) == Some(&"stored");
+                                let is_in = observed.states.get(key) == Some(&"stored");
                                 let expected = if is_in { Refusal::AlreadyReceived(key.clone()) } else { Refusal::TooLate(key.clone()) };
                                 prop_assert_eq!(refusal, expected);
                             }
@@ -213,10 +213,10 @@ proptest! {
                 }
                 Step::Finish(number, how) if !tickets.is_empty() => {
                     let (ticket, granted) = tickets.remove(number % tickets.len());
-                    // Only the holder of the claim puts a result in place, and nothing is accepted after the end.
+                    // Only the holder of the commit stores a result, and nothing is accepted after the end.
                     let how = outcome(how);
-                    let how = if how == UploadOutcome::Stored(Stored::InPlace) && (!granted || said.finished > 0) { UploadOutcome::Aborted } else { how };
-                    if said.finished > 0 { Vec::new() } else { run.finish(now, &ticket, how) }
+                    let how = if how == UploadOutcome::Stored(Stored::InPlace) && (!granted || observed.finished > 0) { UploadOutcome::Aborted } else { how };
+                    if observed.finished > 0 { Vec::new() } else { run.finish(now, &ticket, how) }
                 }
                 Step::Finish(..) => Vec::new(),
                 Step::Fail(number) => match pick(&keys, number) {
@@ -225,11 +225,11 @@ proptest! {
                 },
                 Step::Launched(number) => {
                     let plugin = pick(&names, number).unwrap().clone();
-                    if said.launched.contains(&plugin) { run.handle(now, Event::Launched { plugin }) } else { Vec::new() }
+                    if observed.launched.contains(&plugin) { run.handle(now, Event::Launched { plugin }) } else { Vec::new() }
                 }
                 Step::LaunchFailed(number) => {
                     let plugin = pick(&names, number).unwrap().clone();
-                    if said.launched.contains(&plugin) {
+                    if observed.launched.contains(&plugin) {
                         run.handle(now, Event::LaunchFailed { plugin, failure: Failure::new("l") })
                     } else {
                         Vec::new()
@@ -246,7 +246,7 @@ proptest! {
                 }
                 Step::DiscoveryEnded(number) => {
                     let plugin = pick(&names, number).unwrap().clone();
-                    if said.launched.contains(&plugin) { run.handle(now, Event::DiscoveryEnded { plugin }) } else { Vec::new() }
+                    if observed.launched.contains(&plugin) { run.handle(now, Event::DiscoveryEnded { plugin }) } else { Vec::new() }
                 }
                 Step::Progress(number) => match pick(&keys, number) {
                     Some(key) => run.handle(now, Event::Progress {
@@ -257,8 +257,8 @@ proptest! {
                 },
                 Step::Tick => run.handle(now, Event::Tick),
             };
-            said.take(effects, &plans);
-            let mut again = Run::recover(plans.clone(), policy.clone(), &said.records);
+            observed.take(effects, &plans);
+            let mut again = Run::recover(plans.clone(), policy.clone(), &observed.records);
             for (key, update) in run.progress().updates() {
                 again.restore_progress(key.clone(), ProgressUpdate::clone(update));
             }
@@ -266,18 +266,18 @@ proptest! {
         }
         if tickets_end {
             for (ticket, _) in tickets.drain(..) {
-                said.take(run.finish(at(100), &ticket, UploadOutcome::Aborted), &plans);
+                observed.take(run.finish(at(100), &ticket, UploadOutcome::Aborted), &plans);
             }
         }
-        // Requests that never end and disks that hang: the time limits settle everything all the same.
-        let_time_pass(&mut run, &mut said, &plans);
-        prop_assert_eq!(said.finished, 1);
+        // Time limits settle everything even if requests never end or disks hang.
+        let_time_pass(&mut run, &mut observed, &plans);
+        prop_assert_eq!(observed.finished, 1);
         prop_assert_eq!(run.status().status, OverallStatus::PostProcessing);
 
-        // Killed at any point: what was on disk is known, nothing is started that was, and the run ends.
-        let kept = &said.records[..cut.index(said.records.len() + 1)];
+        // Killed at any point: the state on disk is restored, no plugin is started twice, and the run ends.
+        let kept = &observed.records[..cut.index(observed.records.len() + 1)];
         let mut again = Run::recover(plans.clone(), policy, kept);
-        let mut resumed = Said::default();
+        let mut resumed = Observed::default();
         for record in kept {
             resumed.take(vec![Effect::Record(record.clone())], &plans);
         }

@@ -8,7 +8,7 @@ use sono_types::{PluginStatus, ProgressUpdate, RunStatus, Target};
 use super::*;
 use crate::ResultSummary;
 
-/// A run whose effects are shown without what goes into the journal: that has tests of its own.
+/// A run whose effects are shown without records, which have their own tests.
 struct Shown(Run);
 
 impl Shown {
@@ -81,7 +81,7 @@ fn launch(plugin: &str, deadline: i64) -> Effect {
 
 /// W-25: collecting ends in `post-processing` whether or not something failed.
 #[test]
-fn a_group_starts_the_moment_the_one_before_is_settled() {
+fn group_starts_once_the_previous_one_is_settled() {
     let mut run = Shown::new(vec![
         plan("late", 1, &["global"]),
         plan("b", 0, &["n1"]),
@@ -145,7 +145,7 @@ fn time_limits_count_from_the_plugins_own_launch() {
 }
 
 #[test]
-fn what_a_result_waited_for_is_in_its_time_limits_error() {
+fn time_limit_error_contains_the_last_known_state() {
     let mut run = Shown::new(vec![plan("p", 0, &["n1"])]);
     run.handle(at(0), Event::Start);
     let seen = vec![(key("p", "n1"), "pod p on node n1 was still running".to_owned())];
@@ -161,9 +161,9 @@ fn what_a_result_waited_for_is_in_its_time_limits_error() {
     );
 }
 
-/// W-7: on every node, at once.
+/// W-7: a failed launch fails the results of all nodes at once.
 #[test]
-fn a_launch_failure_reaches_every_expected_result() {
+fn launch_failure_fails_every_expected_result() {
     let mut run = Shown::new(vec![plan("p", 0, &["n1", "n2"])]);
     run.handle(at(0), Event::Start);
     let failure = Failure::new("quota");
@@ -192,7 +192,7 @@ fn a_launch_failure_reaches_every_expected_result() {
 }
 
 #[test]
-fn a_good_result_takes_an_errors_place_while_others_are_awaited() {
+fn good_result_replaces_an_error_while_others_are_pending() {
     let mut run = Shown::new(vec![plan("p", 0, &["n1", "n2"])]);
     run.handle(at(0), Event::Start);
     run.handle(
@@ -215,7 +215,7 @@ fn a_good_result_takes_an_errors_place_while_others_are_awaited() {
 }
 
 #[test]
-fn a_result_on_its_way_goes_before_a_finding() {
+fn result_being_uploaded_takes_precedence_over_a_finding() {
     let failed = || Event::Failed {
         key: key("p", "n1"),
         failure: Failure::new("exit code 1"),
@@ -253,7 +253,7 @@ fn a_result_on_its_way_goes_before_a_finding() {
 }
 
 #[test]
-fn a_result_that_is_being_put_in_place_is_not_timed_out() {
+fn result_being_committed_is_not_timed_out() {
     let mut run = Shown::new(vec![plan("p", 0, &["n1"])]);
     run.handle(at(0), Event::Start);
     let ticket = run.begin(&key("p", "n1")).unwrap();
@@ -265,7 +265,7 @@ fn a_result_that_is_being_put_in_place_is_not_timed_out() {
 }
 
 #[test]
-fn nothing_is_taken_once_the_archive_is_being_made() {
+fn result_after_the_end_of_collection_is_refused() {
     let mut run = Shown::new(vec![plan("p", 0, &["n1"])]);
     run.handle(at(0), Event::Start);
     let late = run.begin(&key("p", "n1")).unwrap();
@@ -276,7 +276,7 @@ fn nothing_is_taken_once_the_archive_is_being_made() {
 }
 
 #[test]
-fn result_that_is_in_is_known_also_while_the_archive_is_made() {
+fn stored_result_is_already_received_while_the_archive_is_written() {
     let mut run = Shown::new(vec![plan("p", 0, &["n1", "n2"])]);
     run.handle(at(0), Event::Start);
     let (stored, second) = (run.begin(&key("p", "n1")).unwrap(), run.begin(&key("p", "n1")).unwrap());
@@ -291,9 +291,9 @@ fn result_that_is_in_is_known_also_while_the_archive_is_made() {
     assert_eq!(run.begin(&key("p", "n2")), Err(Refusal::TooLate(key("p", "n2"))));
 }
 
-/// A disk that hangs while a result is put in place: the plugin's time limit still ends the wait.
+/// If the disk hangs during a commit, the plugin's time limit still ends the wait.
 #[test]
-fn a_result_that_is_put_in_place_for_ever_is_timed_out_in_the_end() {
+fn commit_that_hangs_is_timed_out() {
     let mut run = Shown::new(vec![plan("p", 0, &["n1"])]);
     run.handle(at(0), Event::Start);
     let ticket = run.begin(&key("p", "n1")).unwrap();
@@ -304,16 +304,16 @@ fn a_result_that_is_put_in_place_for_ever_is_timed_out_in_the_end() {
         now = next;
         run.handle(now, Event::Tick);
     }
-    assert_eq!(now, at(10 + COMMITTING_AT_MOST.as_secs()));
+    assert_eq!(now, at(10 + MAX_COMMIT_EXTENSION.as_secs()));
     assert_eq!(run.status().status, OverallStatus::PostProcessing);
 }
 
 #[test]
-fn the_rest_is_not_started_after_a_failure_where_that_is_asked_for() {
+fn stop_on_failure_starts_no_further_plugins() {
     let plans = || {
         vec![
             plan("a", 0, &["n1", "n2"]),
-            plan("beside", 0, &["global"]),
+            plan("concurrent", 0, &["global"]),
             plan("later", 1, &["n1"]),
         ]
     };
@@ -327,7 +327,7 @@ fn the_rest_is_not_started_after_a_failure_where_that_is_asked_for() {
                 failure,
             },
         );
-        store(run, 2, &key("beside", "global"))
+        store(run, 2, &key("concurrent", "global"))
     };
     let mut going_on = Shown::new(plans());
     assert_eq!(fail(&mut going_on).last(), Some(&Effect::Publish));
@@ -339,7 +339,7 @@ fn the_rest_is_not_started_after_a_failure_where_that_is_asked_for() {
     let mut stopping = Shown(Run::new(plans(), policy));
     assert_eq!(
         fail(&mut stopping),
-        [Effect::StopMonitor(name("beside")), Effect::Publish, Effect::Finish]
+        [Effect::StopMonitor(name("concurrent")), Effect::Publish, Effect::Finish]
     );
     let rows: Vec<String> = stopping
         .status()
@@ -347,13 +347,13 @@ fn the_rest_is_not_started_after_a_failure_where_that_is_asked_for() {
         .iter()
         .map(|row| format!("{}/{} {}", row.plugin, row.node, row.status))
         .collect();
-    // What ran beside it could end; only what had not begun was given up.
+    // The concurrent plugin could end; only plugins that were not started failed.
     assert_eq!(
         rows,
         [
             "a/n1 failed",
             "a/n2 failed",
-            "beside/global complete",
+            "concurrent/global complete",
             "later/n1 failed"
         ]
     );
@@ -368,7 +368,7 @@ fn plugins_without_nodes_are_settled_at_once() {
 }
 
 #[test]
-fn the_status_tells_everything() {
+fn status_contains_all_fields() {
     let mut run = Shown::new(vec![plan("p", 0, &["n1", "n2"])]);
     run.handle(at(0), Event::Start);
     store(&mut run, 1, &key("p", "n1"));
@@ -437,8 +437,7 @@ fn the_status_tells_everything() {
     );
 }
 
-/// An earlier process that ended while it read a plugin's results does not read them again; one that was stopped in good
-/// order does.
+/// Results whose post-processing ended an earlier process are not read again; after a regular stop they are.
 #[test]
 fn plugin_whose_processing_ended_the_process_is_known_after_replay() {
     let plans = vec![
@@ -457,7 +456,7 @@ fn plugin_whose_processing_ended_the_process_is_known_after_replay() {
     assert_eq!(unprocessed(&[Record::Finishing]), [""; 0]);
     let killed = [Record::Finishing, processing("a"), processed(&["a"]), processing("b")];
     assert_eq!(unprocessed(&killed), ["b"]);
-    // The next process went on, and ended with another.
+    // The next process continued, and ended with another plugin.
     let again = [
         killed.as_slice(),
         &[processing("a"), processed(&["a"]), processing("c")],
@@ -482,7 +481,7 @@ fn row(node: &str, status: &str) -> (String, String) {
     (node.to_owned(), status.to_owned())
 }
 
-/// W-52: the result of a node that joins is waited for, shown, and taken once.
+/// W-52: the result of a node that joins is expected, shown, and accepted once.
 #[test]
 fn a_node_that_joins_is_expected() {
     let mut run = Shown::new(vec![plan("p", 0, &["n1"]), plan("q", 1, &["global"])]);
@@ -512,9 +511,9 @@ fn discovering(plugin: &str, order: i64) -> PluginPlan {
     }
 }
 
-/// W-14: without a list of nodes a plugin starts all the same, and its end is known once its places are.
+/// W-14: without a list of nodes a plugin starts anyway, and its end is known once its targets are.
 #[test]
-fn a_plugin_whose_nodes_nobody_can_list_learns_them() {
+fn plugin_with_target_discovery_expects_discovered_targets() {
     let mut run = Shown::new(vec![discovering("p", 0), plan("q", 1, &["global"])]);
     assert_eq!(run.handle(at(0), Event::Start), [launch("p", 10), Effect::Publish]);
     assert_eq!(run.handle(at(1), discovered("p", "n1")), [Effect::Publish]);
@@ -528,9 +527,9 @@ fn a_plugin_whose_nodes_nobody_can_list_learns_them() {
     assert_eq!(next, [Effect::StopMonitor(name("p")), launch("q", 13), Effect::Publish]);
 }
 
-/// W-14: where nothing at all was learnt, one error stands for the plugin.
+/// W-14: if no target was discovered, one error represents the plugin.
 #[test]
-fn a_plugin_that_learnt_nothing_ends_with_one_error() {
+fn plugin_without_discovered_targets_ends_with_one_error() {
     for (event, said) in [
         (Event::Tick, TIMEOUT_MESSAGE),
         (
@@ -556,9 +555,9 @@ fn a_plugin_that_learnt_nothing_ends_with_one_error() {
     }
 }
 
-/// W-14, W-7: a plugin that was to learn its nodes and is not started any more has an error too.
+/// W-14, W-7: a plugin with target discovery that is no longer started has an error, too.
 #[test]
-fn a_plugin_that_never_learns_its_nodes_is_given_up() {
+fn plugin_with_target_discovery_that_is_not_started_fails() {
     let policy = RunPolicy {
         stop_on_failure: true,
         ..RunPolicy::default()
@@ -613,9 +612,9 @@ fn nodes_left_out_are_in_the_status_until_they_join() {
     assert_eq!(shown(&run), ["n3: taint a:NoSchedule"]);
 }
 
-/// Nobody learns of an archive before it is recorded, and workers keep results until then.
+/// An archive is not published before it is recorded, and workers retain results until then.
 #[test]
-fn end_of_a_run_is_told_only_after_its_record() {
+fn archive_is_published_only_after_its_record() {
     let archive = TarInfo {
         name: "a.tar.gz".to_owned(),
         size: 7,

@@ -22,7 +22,7 @@ use super::{attacker::Kind, bystander, network};
 use crate::{
     aggregator::Aggregator,
     content, status,
-    world::{self, Environments, Plan, Plugin, World},
+    world::{self, Environments, Plugin, World, WorldParameters},
 };
 
 /// The attacking plugin; the attackers use its certificate.
@@ -55,7 +55,7 @@ impl Scene {
             order: 0,
             result_format,
         };
-        let plan = Plan {
+        let plan = WorldParameters {
             nodes: (0..nodes).map(content::node).collect(),
             plugins: vec![plugin(NOISY, "junit"), plugin(BYSTANDER, "raw")],
             limits: UploadLimits::default(),

@@ -16,7 +16,7 @@ use super::{Cell, PLAIN, PLUGIN, Server, StatusCell, facts, load, load::Load, pl
 use crate::{
     aggregator::{Aggregator, resident},
     content, status,
-    world::{self, Environments, Plan, Plugin, World},
+    world::{self, Environments, Plugin, World, WorldParameters},
 };
 
 /// Time limit for starting a run.
@@ -174,7 +174,7 @@ struct Running {
 
 impl Running {
     async fn start(program: &Path, nodes: usize) -> anyhow::Result<Self> {
-        let world = World::new(Plan {
+        let world = World::new(WorldParameters {
             nodes: (0..nodes).map(content::node).collect(),
             plugins: vec![Plugin {
                 name: PLUGIN,

@@ -1,11 +1,7 @@
 //! Short simulations with fixed seeds. For longer ones run `cargo xtask sim --seeds 200`.
 
 #![cfg(target_os = "linux")]
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stderr,
-    reason = "test helpers that report skipped tests"
-)]
+#![expect(clippy::unwrap_used, reason = "test helpers")]
 
 use std::{
     path::{Path, PathBuf},
@@ -14,7 +10,7 @@ use std::{
 
 use futures::StreamExt as _;
 use sono_sim::{
-    Options, Outcome, can_lose_power, can_set_clocks,
+    Options, Outcome,
     schedule::{ApiFault, ApiTrouble, Kill, MachineFault, MachineTrouble, Moment, Schedule, Shape},
     simulate,
 };
@@ -47,17 +43,6 @@ fn aggregator() -> PathBuf {
     directory.join("sono-aggregator")
 }
 
-/// Whether mount namespaces are available: each simulation mounts its volume at the aggregator's fixed directory.
-fn has_mount_namespaces() -> bool {
-    let own = Command::new("unshare").args(["--mount", "true"]).status();
-    let mapped = || {
-        Command::new("unshare")
-            .args(["--mount", "--map-root-user", "true"])
-            .status()
-    };
-    own.is_ok_and(|status| status.success()) || mapped().is_ok_and(|status| status.success())
-}
-
 fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -76,10 +61,6 @@ fn nothing_is_broken_by(
     workers: usize,
     schedules: impl IntoIterator<Item = Schedule>,
 ) -> Vec<Outcome> {
-    if !has_mount_namespaces() {
-        eprintln!("skipped: mount namespaces are not available here (`unshare --mount`)");
-        return Vec::new();
-    }
     sono_tls::install_provider();
     let options = Options {
         aggregator: aggregator(),
@@ -164,13 +145,6 @@ fn the_bench_of_queries_measures_what_is_asked_for() {
     }
 }
 
-/// W-1, W-3, W-4, W-5, W-40, W-44: despite random kills, broken and stalled uploads, hostile input and API server outages,
-/// the archive has every result exactly once, with its bytes or an error, as in an undisturbed run.
-#[test]
-fn nothing_is_lost_under_these_seeds() {
-    nothing_is_broken(WORKERS, SEEDS.map(seeded));
-}
-
 /// Each fault has a test with a fixed seed, listed in `docs/durability.md`.
 #[test]
 fn every_fault_is_in_one_of_these_seeds() {
@@ -219,16 +193,6 @@ fn every_fault_is_in_one_of_these_seeds() {
     }
 }
 
-/// Unlike a killed process, a power loss also drops the page cache.
-#[test]
-fn nothing_is_lost_when_the_power_fails() {
-    if !runtime().block_on(can_lose_power()) {
-        eprintln!("skipped: cannot mount a file system here (requires root and loop devices)");
-        return;
-    }
-    nothing_is_broken_by(true, WORKERS, [4, 5].map(seeded));
-}
-
 const WORKERS: usize = 16;
 
 fn kill(workers: usize) -> Kill {
@@ -267,91 +231,6 @@ fn with(seed: u64, kills: Vec<Kill>, machine: &[(usize, MachineTrouble)]) -> Sch
     }
 }
 
-/// Reruns the test as root in a user namespace, since mounting a volume requires root. Returns true if it did so: the
-/// caller is then done.
-fn runs_as_root_instead(test: &str) -> bool {
-    const INSIDE: &str = "SONO_SIM_INSIDE";
-    if rustix::process::getuid().is_root() || std::env::var_os(INSIDE).is_some() {
-        return false;
-    }
-    if has_mount_namespaces() {
-        let rerun = Command::new("unshare")
-            .args(["--mount", "--map-root-user"])
-            .arg(std::env::current_exe().unwrap())
-            .args(["--exact", test, "--nocapture"])
-            .env(INSIDE, "1")
-            .status();
-        assert!(rerun.unwrap().success());
-    } else {
-        eprintln!("skipped: mount namespaces are not available here (`unshare --mount`)");
-    }
-    true
-}
-
-/// With a full disk uploads fail with 507; when space is free again, all results are stored.
-#[test]
-fn a_full_disk_is_survived() {
-    if runs_as_root_instead("a_full_disk_is_survived") {
-        return;
-    }
-    let full = |ms| MachineTrouble::DiskFull { ms };
-    let outcomes = nothing_is_broken(
-        WORKERS,
-        [
-            with(1, Vec::new(), &[(2, full(900)), (9, full(300))]),
-            with(2, vec![kill(5), kill(10)], &[(1, full(700)), (8, full(400))]),
-            with(3, vec![kill(4), soon(true), soon(false)], &[(4, full(2500))]),
-            with(5, vec![at_the_end(2_000), soon(true)], &[(14, full(2000))]),
-        ],
-    );
-    let waited = outcomes.iter().filter(|outcome| outcome.disk_full_messages > 0).count();
-    assert!(waited >= 2 || outcomes.is_empty(), "only {waited} had a full disk");
-}
-
-/// The clock of the aggregator's machine changes, by hours between processes and by weeks during one.
-#[test]
-fn clocks_that_are_set_are_survived() {
-    if !can_set_clocks() {
-        eprintln!("skipped: Debian's package faketime is not installed");
-        return;
-    }
-    let clock = |hours: i64| MachineTrouble::Clock { seconds: hours * 3600 };
-    nothing_is_broken(
-        WORKERS,
-        [
-            with(
-                3,
-                vec![kill(6), kill(9)],
-                &[(1, clock(2)), (5, clock(-2)), (8, clock(2))],
-            ),
-            with(
-                4,
-                vec![kill(7)],
-                &[(1, clock(24 * 20)), (4, clock(1)), (9, clock(24 * 20))],
-            ),
-        ],
-    );
-}
-
-/// An API server that accepts requests without responding delays the aggregator by at most half a minute, the
-/// time limit of requests and watches.
-#[test]
-fn an_api_server_that_never_answers_is_survived() {
-    let fault = |answered, what| ApiFault { answered, what };
-    nothing_is_broken(
-        WORKERS,
-        [Schedule {
-            // The restarted watches are among the next requests.
-            api: vec![
-                fault(4, ApiTrouble::Hang { times: 3 }),
-                fault(4, ApiTrouble::Gone { times: 0 }),
-                fault(13, ApiTrouble::Hang { times: 1 }),
-            ],
-            ..with(6, Vec::new(), &[])
-        }],
-    );
-}
-
 /// The report has a point for each number of nodes, and memory grows by much less than the pods' 25 kB.
 #[test]
 fn memory_bench_measures_each_number_of_nodes() {
@@ -377,4 +256,114 @@ fn memory_bench_measures_each_number_of_nodes() {
         points.iter().all(|point| point["taken_up_kib"].as_u64().unwrap() > 0),
         "{report}"
     );
+}
+
+/// Simulations: each mounts its volume at the fixed directory of the aggregator.
+mod mount_namespaces {
+    use super::*;
+
+    /// W-1, W-3, W-4, W-5, W-40, W-44: despite random kills, broken and stalled uploads, hostile input and API server outages,
+    /// the archive has every result exactly once, with its bytes or an error, as in an undisturbed run.
+    #[test]
+    #[ignore = "requires mount namespaces: cargo xtask test"]
+    fn nothing_is_lost_under_these_seeds() {
+        nothing_is_broken(WORKERS, SEEDS.map(seeded));
+    }
+
+    /// Reruns the test as root in a user namespace, since mounting a volume requires root. Returns true if it did so: the
+    /// caller is then done.
+    fn runs_as_root_instead(test: &str) -> bool {
+        const INSIDE: &str = "SONO_SIM_INSIDE";
+        if rustix::process::getuid().is_root() || std::env::var_os(INSIDE).is_some() {
+            return false;
+        }
+        let rerun = Command::new("unshare")
+            .args(["--mount", "--map-root-user"])
+            .arg(std::env::current_exe().unwrap())
+            .args(["--exact", test, "--ignored", "--nocapture"])
+            .env(INSIDE, "1")
+            .status();
+        assert!(rerun.unwrap().success());
+        true
+    }
+
+    /// With a full disk uploads fail with 507; when space is free again, all results are stored.
+    #[test]
+    #[ignore = "requires mount namespaces: cargo xtask test"]
+    fn a_full_disk_is_survived() {
+        if runs_as_root_instead("mount_namespaces::a_full_disk_is_survived") {
+            return;
+        }
+        let full = |ms| MachineTrouble::DiskFull { ms };
+        let outcomes = nothing_is_broken(
+            WORKERS,
+            [
+                with(1, Vec::new(), &[(2, full(900)), (9, full(300))]),
+                with(2, vec![kill(5), kill(10)], &[(1, full(700)), (8, full(400))]),
+                with(3, vec![kill(4), soon(true), soon(false)], &[(4, full(2500))]),
+                with(5, vec![at_the_end(2_000), soon(true)], &[(14, full(2000))]),
+            ],
+        );
+        let waited = outcomes.iter().filter(|outcome| outcome.disk_full_messages > 0).count();
+        assert!(waited >= 2, "only {waited} had a full disk");
+    }
+
+    /// An API server that accepts requests without responding delays the aggregator by at most half a minute, the
+    /// time limit of requests and watches.
+    #[test]
+    #[ignore = "requires mount namespaces: cargo xtask test"]
+    fn an_api_server_that_never_answers_is_survived() {
+        let fault = |answered, what| ApiFault { answered, what };
+        nothing_is_broken(
+            WORKERS,
+            [Schedule {
+                // The restarted watches are among the next requests.
+                api: vec![
+                    fault(4, ApiTrouble::Hang { times: 3 }),
+                    fault(4, ApiTrouble::Gone { times: 0 }),
+                    fault(13, ApiTrouble::Hang { times: 1 }),
+                ],
+                ..with(6, Vec::new(), &[])
+            }],
+        );
+    }
+}
+
+/// Simulations of power losses, on file systems on loop devices.
+mod loop_devices {
+    use super::*;
+
+    /// Unlike a killed process, a power loss also drops the page cache.
+    #[test]
+    #[ignore = "requires root and loop devices: cargo xtask test"]
+    fn nothing_is_lost_when_the_power_fails() {
+        nothing_is_broken_by(true, WORKERS, [4, 5].map(seeded));
+    }
+}
+
+/// Simulations of clock changes.
+mod faketime {
+    use super::*;
+
+    /// The clock of the aggregator's machine changes, by hours between processes and by weeks during one.
+    #[test]
+    #[ignore = "requires mount namespaces and Debian's package faketime: cargo xtask test"]
+    fn clocks_that_are_set_are_survived() {
+        let clock = |hours: i64| MachineTrouble::Clock { seconds: hours * 3600 };
+        nothing_is_broken(
+            WORKERS,
+            [
+                with(
+                    3,
+                    vec![kill(6), kill(9)],
+                    &[(1, clock(2)), (5, clock(-2)), (8, clock(2))],
+                ),
+                with(
+                    4,
+                    vec![kill(7)],
+                    &[(1, clock(24 * 20)), (4, clock(1)), (9, clock(24 * 20))],
+                ),
+            ],
+        );
+    }
 }

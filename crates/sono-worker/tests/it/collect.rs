@@ -1,7 +1,7 @@
 use std::{io::Write as _, time::Duration};
 
 use flate2::{Compression, write::GzEncoder};
-use sono_worker::{ContainersState, Options, Outcome};
+use sono_worker::{ContainersState, Options, WorkerOutcome};
 use tokio::sync::watch;
 
 use crate::{Plugin, aggregator::Aggregator, options};
@@ -40,7 +40,7 @@ async fn a_directory_is_sent_as_an_archive() {
     fs_err::create_dir(plugin.path().join("sub")).unwrap();
     plugin.write("sub/a.xml", "x");
     plugin.write("done", format!("{}\r\n", plugin.path().join("sub").display()));
-    assert_eq!(plugin.run().await.unwrap(), Outcome::Transmitted);
+    assert_eq!(plugin.run().await.unwrap(), WorkerOutcome::Transmitted);
     assert_eq!(heading(&aggregator), archive("results.tar.gz"));
     assert_eq!(
         aggregator.received()[0].length as u64,
@@ -58,7 +58,7 @@ async fn the_results_directory_itself_is_sent_whole() {
     let plugin = Plugin::of(&aggregator);
     plugin.write("a.xml", "x");
     plugin.write("done", plugin.path().to_str().unwrap());
-    assert_eq!(plugin.run().await.unwrap(), Outcome::Transmitted);
+    assert_eq!(plugin.run().await.unwrap(), WorkerOutcome::Transmitted);
     assert_eq!(heading(&aggregator), archive("results.tar.gz"));
     let file = fs_err::File::open(plugin.path().join("results.tar.gz")).unwrap();
     let mut archive = tar::Archive::new(flate2::read::MultiGzDecoder::new(file));
@@ -79,7 +79,7 @@ async fn compressed_text_is_not_sent_as_an_archive() {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     encoder.write_all(b"a log\n").unwrap();
     plugin.finish("a.log.gz", encoder.finish().unwrap());
-    assert_eq!(plugin.run().await.unwrap(), Outcome::Transmitted);
+    assert_eq!(plugin.run().await.unwrap(), WorkerOutcome::Transmitted);
     assert_eq!(
         heading(&aggregator),
         [
@@ -104,7 +104,7 @@ async fn a_done_file_that_names_nothing_is_reported() {
         .run_with(Options { others, ..options() }, std::future::pending())
         .await
         .unwrap();
-    assert_eq!(outcome, Outcome::Reported(reason.clone()));
+    assert_eq!(outcome, WorkerOutcome::Reported(reason.clone()));
     assert_eq!(heading(&aggregator), report());
     assert_eq!(
         aggregator.received()[0].start,
@@ -118,7 +118,7 @@ async fn a_directory_that_cannot_be_written_to_is_reported() {
     let plugin = Plugin::of(&aggregator);
     // Not even root can create files in `/proc`.
     plugin.write("done", "/proc/self");
-    let Outcome::Reported(reason) = plugin.run().await.unwrap() else {
+    let WorkerOutcome::Reported(reason) = plugin.run().await.unwrap() else {
         panic!("not reported");
     };
     assert!(
@@ -139,7 +139,7 @@ async fn everything_is_sent_when_all_others_have_ended() {
         state.send_replace(ContainersState::Succeeded);
     };
     let (outcome, ()) = tokio::join!(running, ending);
-    assert_eq!(outcome.unwrap(), Outcome::Transmitted);
+    assert_eq!(outcome.unwrap(), WorkerOutcome::Transmitted);
     assert_eq!(heading(&aggregator), archive("out.tar.gz"));
     let archive = plugin.path().join("out.tar.gz");
     assert_eq!(
@@ -159,7 +159,7 @@ async fn the_done_file_goes_before_the_end_of_the_others() {
     let outcome = plugin
         .run_with(Options { others, ..options() }, std::future::pending())
         .await;
-    assert_eq!(outcome.unwrap(), Outcome::Transmitted);
+    assert_eq!(outcome.unwrap(), WorkerOutcome::Transmitted);
     assert_eq!(
         heading(&aggregator),
         [
@@ -184,7 +184,7 @@ async fn a_side_car_may_take_the_done_file_away() {
         plugin.finish("processed.json", "{}");
     };
     let (outcome, ()) = tokio::join!(plugin.run(), side_car);
-    assert_eq!(outcome.unwrap(), Outcome::Transmitted);
+    assert_eq!(outcome.unwrap(), WorkerOutcome::Transmitted);
     assert_eq!(
         heading(&aggregator)[1],
         ("content-disposition", "attachment;filename=processed.json".to_owned())
@@ -207,5 +207,5 @@ async fn later_done_file_is_seen_by_its_event() {
         plugin.write("results/done", "a.json");
     };
     let (outcome, ()) = tokio::join!(plugin.run(), later);
-    assert_eq!(outcome.unwrap(), Outcome::Transmitted);
+    assert_eq!(outcome.unwrap(), WorkerOutcome::Transmitted);
 }

@@ -31,7 +31,7 @@ mod upload;
 use std::{path::Path, time::Duration};
 
 use sono_types::{PluginName, Target, WorkerConfig};
-use sono_worker::{Options, Outcome, RelayListener, WorkerError};
+use sono_worker::{Options, RelayListener, WorkerError, WorkerOutcome};
 use tempfile::TempDir;
 
 use crate::aggregator::Aggregator;
@@ -80,11 +80,15 @@ impl Plugin {
         self.write("done", self.path().join(name).to_str().unwrap());
     }
 
-    async fn run(&self) -> Result<Outcome, WorkerError> {
+    async fn run(&self) -> Result<WorkerOutcome, WorkerError> {
         self.run_with(options(), std::future::pending()).await
     }
 
-    async fn run_with(&self, options: Options, shutdown: impl Future<Output = ()>) -> Result<Outcome, WorkerError> {
+    async fn run_with(
+        &self,
+        options: Options,
+        shutdown: impl Future<Output = ()>,
+    ) -> Result<WorkerOutcome, WorkerError> {
         tokio::time::timeout(LIMIT, sono_worker::run(&self.config, options, shutdown))
             .await
             .expect("the worker hangs")

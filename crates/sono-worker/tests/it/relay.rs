@@ -31,7 +31,10 @@ async fn with_relay<Does: Future<Output = ()>>(plugin: &Plugin, plugin_does: imp
         ..options()
     };
     let outcome = plugin.run_with(options, plugin_does(url)).await;
-    assert!(matches!(outcome, Ok(sono_worker::Outcome::NoResults)), "{outcome:?}");
+    assert!(
+        matches!(outcome, Ok(sono_worker::WorkerOutcome::NoResults)),
+        "{outcome:?}"
+    );
 }
 
 async fn send(method: Method, url: &str, body: &'static str) -> (u16, String) {
@@ -124,7 +127,7 @@ async fn port_in_use_does_not_stop_the_worker() {
         ..options()
     };
     let outcome: Result<_, WorkerError> = plugin.run_with(options, std::future::pending()).await;
-    assert_eq!(outcome.unwrap(), sono_worker::Outcome::Transmitted);
+    assert_eq!(outcome.unwrap(), sono_worker::WorkerOutcome::Transmitted);
 }
 
 /// The Kubernetes suite's own posts stay at zero; its output has every verdict.

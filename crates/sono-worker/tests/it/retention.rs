@@ -1,6 +1,6 @@
 //! Results that a worker retains until the run is sealed, because its aggregator may be replaced.
 
-use sono_worker::{Options, Outcome, Sleep};
+use sono_worker::{Options, Sleep, WorkerOutcome};
 
 use crate::{Plugin, aggregator::Aggregator, options};
 
@@ -22,7 +22,7 @@ async fn result_is_sent_again_when_the_aggregator_lost_it() {
     let answers = [200, 200, 404, 409, 202, 200, 503, 410].map(|status| (status, ""));
     aggregator.answer(&answers);
     plugin.finish("a.json", "{}");
-    assert_eq!(plugin.run().await.unwrap(), Outcome::Transmitted);
+    assert_eq!(plugin.run().await.unwrap(), WorkerOutcome::Transmitted);
     assert_eq!(lines(&aggregator), [PUT, HEAD, HEAD, PUT, HEAD, PUT, HEAD, HEAD]);
     let received = aggregator.received();
     assert_eq!(received[0], received[3]);
@@ -37,7 +37,7 @@ async fn known_error_is_not_sent_again() {
     let plugin = Plugin::of(&aggregator);
     aggregator.answer(&[(200, ""), (202, ""), (404, ""), (200, ""), (410, "")]);
     plugin.write("done", plugin.path().join("nothing").to_str().unwrap());
-    let Outcome::Reported(reason) = plugin.run().await.unwrap() else {
+    let WorkerOutcome::Reported(reason) = plugin.run().await.unwrap() else {
         panic!("expected a reported error");
     };
     assert!(reason.contains("nothing"), "{reason}");
@@ -55,6 +55,6 @@ async fn worker_that_retains_its_result_ends_at_once() {
         ..options()
     };
     let outcome = plugin.run_with(options, aggregator.wait_for(2)).await;
-    assert_eq!(outcome.unwrap(), Outcome::Transmitted);
+    assert_eq!(outcome.unwrap(), WorkerOutcome::Transmitted);
     assert_eq!(lines(&aggregator), [PUT, HEAD]);
 }

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use sono_worker::{ContainersState, Options, Outcome, Sleep, WorkerError};
+use sono_worker::{ContainersState, Options, Sleep, WorkerError, WorkerOutcome};
 use tokio::sync::{oneshot, watch};
 
 use crate::{Plugin, aggregator::Aggregator, options};
@@ -21,7 +21,7 @@ async fn without_results_the_worker_ends_when_its_grace_is_over() {
     };
     assert_eq!(
         plugin.run_with(options, std::future::ready(())).await.unwrap(),
-        Outcome::NoResults
+        WorkerOutcome::NoResults
     );
     assert_eq!(aggregator.received(), []);
 }
@@ -40,7 +40,7 @@ async fn worker_with_a_fifo_for_a_done_file_can_be_terminated() {
     };
     let running = plugin.run_with(options, std::future::ready(()));
     let ended = tokio::time::timeout(Duration::from_secs(30), running).await;
-    assert_eq!(ended.unwrap().unwrap(), Outcome::NoResults);
+    assert_eq!(ended.unwrap().unwrap(), WorkerOutcome::NoResults);
 }
 
 #[tokio::test]
@@ -53,7 +53,7 @@ async fn results_that_appear_in_the_grace_period_are_sent() {
         plugin.finish("a.json", "{}");
     });
     terminate.send(()).unwrap();
-    assert_eq!(running.await.unwrap(), Outcome::Transmitted);
+    assert_eq!(running.await.unwrap(), WorkerOutcome::Transmitted);
     assert_eq!(aggregator.received().len(), 1);
 }
 
@@ -74,7 +74,7 @@ async fn worker_does_not_wait_when_all_containers_have_ended() {
         state.send_replace(ContainersState::Failed);
     };
     let (outcome, ()) = tokio::join!(running, ending);
-    assert_eq!(outcome.unwrap(), Outcome::NoResults);
+    assert_eq!(outcome.unwrap(), WorkerOutcome::NoResults);
 }
 
 /// The aggregator judges a pod ten seconds after its last container, the worker, ended.
@@ -86,7 +86,7 @@ async fn worker_ends_when_the_others_failed_for_good_without_a_done_file() {
     let running = plugin.run_with(Options { others, ..options() }, std::future::pending());
     let ending = async { state.send_replace(ContainersState::PermanentlyFailed) };
     let (outcome, _) = tokio::join!(running, ending);
-    assert_eq!(outcome.unwrap(), Outcome::NoResults);
+    assert_eq!(outcome.unwrap(), WorkerOutcome::NoResults);
     assert_eq!(aggregator.received(), []);
 }
 
@@ -98,7 +98,7 @@ async fn result_of_containers_that_failed_for_good_is_sent() {
     plugin.finish("a.json", "{}");
     let (_state, others) = watch::channel(ContainersState::PermanentlyFailed);
     let outcome = plugin.run_with(Options { others, ..options() }, std::future::pending());
-    assert_eq!(outcome.await.unwrap(), Outcome::Transmitted);
+    assert_eq!(outcome.await.unwrap(), WorkerOutcome::Transmitted);
     assert_eq!(aggregator.received().len(), 1);
 }
 
@@ -115,7 +115,7 @@ async fn worker_waits_for_containers_that_are_started_again() {
         plugin.finish("a.json", "{}");
     };
     let (outcome, ()) = tokio::join!(running, ending);
-    assert_eq!(outcome.unwrap(), Outcome::Transmitted);
+    assert_eq!(outcome.unwrap(), WorkerOutcome::Transmitted);
 }
 
 #[tokio::test]
@@ -130,7 +130,7 @@ async fn a_worker_that_sleeps_ends_at_once() {
             ..options()
         };
         let outcome = plugin.run_with(options, aggregator.wait_for(1)).await;
-        assert_eq!(outcome.unwrap(), Outcome::Transmitted);
+        assert_eq!(outcome.unwrap(), WorkerOutcome::Transmitted);
     }
 }
 

@@ -1,7 +1,7 @@
 use std::net::TcpListener;
 
 use sono_types::Target;
-use sono_worker::{Outcome, WorkerError};
+use sono_worker::{WorkerError, WorkerOutcome};
 
 use crate::{
     Plugin,
@@ -29,7 +29,7 @@ async fn a_result_arrives_as_the_protocol_has_it() {
     let aggregator = Aggregator::up();
     let plugin = Plugin::of(&aggregator);
     plugin.finish("junit_01.xml", "<testsuites/>");
-    assert_eq!(plugin.run().await.unwrap(), Outcome::Transmitted);
+    assert_eq!(plugin.run().await.unwrap(), WorkerOutcome::Transmitted);
     assert_eq!(
         aggregator.received(),
         [put(GLOBAL, "text/xml; charset=utf-8", "junit_01.xml", "<testsuites/>")]
@@ -42,7 +42,7 @@ async fn result_of_a_node_is_sent_to_the_path_of_the_node() {
     let mut plugin = Plugin::of(&aggregator);
     plugin.config.target = Target::parse("node-1").unwrap();
     plugin.finish("result", "");
-    assert_eq!(plugin.run().await.unwrap(), Outcome::Transmitted);
+    assert_eq!(plugin.run().await.unwrap(), WorkerOutcome::Transmitted);
     assert_eq!(
         aggregator.received(),
         [put("/api/v1/results/by-node/node-1/cis-1.8", "", "result", "")]
@@ -55,7 +55,7 @@ async fn transient_errors_are_retried() {
     let plugin = Plugin::of(&aggregator);
     aggregator.answer(&[(500, "disk"), (429, "slow down"), (503, "busy")]);
     plugin.finish("a.json", "{}");
-    assert_eq!(plugin.run().await.unwrap(), Outcome::Transmitted);
+    assert_eq!(plugin.run().await.unwrap(), WorkerOutcome::Transmitted);
     let one = put(GLOBAL, "application/json", "a.json", "{}");
     assert_eq!(aggregator.received(), [one.clone(), one.clone(), one.clone(), one]);
 }
@@ -66,7 +66,7 @@ async fn already_stored_result_is_not_an_error() {
     let plugin = Plugin::of(&aggregator);
     aggregator.answer(&[(409, "result cis-1.8/global already received")]);
     plugin.finish("a.json", "{}");
-    assert_eq!(plugin.run().await.unwrap(), Outcome::Transmitted);
+    assert_eq!(plugin.run().await.unwrap(), WorkerOutcome::Transmitted);
     assert_eq!(aggregator.received().len(), 1);
 }
 
@@ -77,7 +77,7 @@ async fn result_after_the_end_of_collecting_is_too_late_and_sent_once() {
     let plugin = Plugin::of(&aggregator);
     aggregator.answer(&[(410, "result cis-1.8/global came too late")]);
     plugin.finish("a.json", "{}");
-    assert_eq!(plugin.run().await.unwrap(), Outcome::TooLate);
+    assert_eq!(plugin.run().await.unwrap(), WorkerOutcome::TooLate);
     assert_eq!(aggregator.received().len(), 1);
 }
 
@@ -112,7 +112,7 @@ async fn aggregator_that_starts_late_gets_the_result() {
         aggregator.start();
     };
     let (outcome, ()) = tokio::join!(plugin.run(), late);
-    assert_eq!(outcome.unwrap(), Outcome::Transmitted);
+    assert_eq!(outcome.unwrap(), WorkerOutcome::Transmitted);
     assert_eq!(aggregator.received().len(), 1);
 }
 
@@ -128,7 +128,7 @@ async fn second_address_is_tried_when_the_first_is_unreachable() {
         let mut plugin = Plugin::of(&aggregator);
         plugin.config.aggregator_urls.insert(0, first);
         plugin.finish("a.json", "{}");
-        assert_eq!(plugin.run().await.unwrap(), Outcome::Transmitted);
+        assert_eq!(plugin.run().await.unwrap(), WorkerOutcome::Transmitted);
         assert_eq!(aggregator.received(), [put(GLOBAL, "application/json", "a.json", "{}")]);
     }
 }
@@ -152,7 +152,7 @@ async fn deadline_ends_the_attempts() {
     );
 
     plugin.config.deadline = None;
-    assert_eq!(plugin.run().await.unwrap(), Outcome::Transmitted);
+    assert_eq!(plugin.run().await.unwrap(), WorkerOutcome::Transmitted);
 }
 
 #[tokio::test]
@@ -176,7 +176,7 @@ async fn large_file_is_sent_whole_at_every_attempt() {
     let file = fs_err::File::create(plugin.path().join("large.bin")).unwrap();
     file.set_len(SIZE).unwrap();
     plugin.write("done", "large.bin");
-    assert_eq!(plugin.run().await.unwrap(), Outcome::Transmitted);
+    assert_eq!(plugin.run().await.unwrap(), WorkerOutcome::Transmitted);
     let received = aggregator.received();
     let puts = received.iter().filter(|received| received.line.starts_with("PUT"));
     let lengths: Vec<_> = puts
@@ -224,7 +224,7 @@ async fn large_result_is_resumed() {
     aggregator.has(4 << 20);
     aggregator.answer(&[(500, "the body broke off")]);
     large(&plugin);
-    assert_eq!(plugin.run().await.unwrap(), Outcome::Transmitted);
+    assert_eq!(plugin.run().await.unwrap(), WorkerOutcome::Transmitted);
     let range = format!("bytes {}-{}/{LARGE}", 4 << 20, LARGE - 1);
     let expected = [
         part("PUT", LARGE, "", "a"),
@@ -246,7 +246,7 @@ async fn large_result_restarts_when_it_cannot_be_resumed() {
         }
         aggregator.answer(&[(500, "the body broke off"), (asked, ""), (again, ""), (404, "")]);
         large(&plugin);
-        assert_eq!(plugin.run().await.unwrap(), Outcome::Transmitted);
+        assert_eq!(plugin.run().await.unwrap(), WorkerOutcome::Transmitted);
         let mut expected = vec![part("PUT", LARGE, "", "a"), part("HEAD", 0, "", "")];
         if again == 416 {
             let range = format!("bytes {}-{}/{LARGE}", 4 << 20, LARGE - 1);
@@ -264,6 +264,6 @@ async fn a_small_result_is_sent_again() {
     let plugin = Plugin::of(&aggregator);
     aggregator.answer(&[(500, "the body broke off")]);
     plugin.finish("small", "a");
-    assert_eq!(plugin.run().await.unwrap(), Outcome::Transmitted);
+    assert_eq!(plugin.run().await.unwrap(), WorkerOutcome::Transmitted);
     assert_eq!(parts(&aggregator), [part("PUT", 1, "", "a"), part("PUT", 1, "", "a")]);
 }

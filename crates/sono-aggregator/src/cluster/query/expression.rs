@@ -1,4 +1,4 @@
-//! Regular expressions as Go reads them (RE2), for names of Kubernetes: not anchored, classes mean ASCII.
+//! Regular expressions with Go's meaning (RE2) for Kubernetes names: not anchored, with ASCII classes.
 
 use regex::bytes::{Regex, RegexBuilder};
 use sono_types::go_regex;
@@ -27,7 +27,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn expressions_mean_what_they_mean_in_go() {
+    fn expressions_have_the_meaning_of_go() {
         for (expression, fits, does_not) in [
             (".*", "kube-system", ""),
             ("kube", "my-kube-x", "ku"),
@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_none_says_so_in_one_line() {
+    fn invalid_expression_is_a_one_line_error() {
         assert_eq!(compile("a(").unwrap_err().to_string(), "unclosed group");
         assert_eq!(compile("[").unwrap_err().to_string(), "unclosed character class");
         assert_eq!(

@@ -1,4 +1,4 @@
-//! Answers as files.
+//! Responses as files.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,11 +15,11 @@ use tempfile::{NamedTempFile, TempPath};
 
 use super::redaction::Redaction;
 
-/// A list on its way to its file. Objects are as the server has them, without `managedFields` and secrets, and each says
-/// what it is: inside of lists the API server leaves that out.
+/// Writes a list to its file. Objects are as in the response, without `managedFields` and secrets, but with `apiVersion` and
+/// `kind`, which the API server omits inside of lists.
 #[derive(Debug)]
 pub(super) struct ListFile {
-    /// Its place in the archive.
+    /// Path in the archive.
     name: String,
     target: PathBuf,
     redaction: Arc<Redaction>,
@@ -33,7 +33,7 @@ pub(super) struct ListFile {
 #[derive(Debug)]
 enum Writing {
     Open(BufWriter<NamedTempFile>),
-    /// Closed in the middle: there are more lists than files that can be open.
+    /// Closed before its end: there may be more lists than open files.
     Parked(TempPath),
 }
 
@@ -64,7 +64,7 @@ impl ListFile {
         }
     }
 
-    /// Completes the file, which is not created without objects. Returns the number of objects.
+    /// Completes the file; without objects it is not created. Returns the number of objects.
     pub(super) fn finish(mut self, end: &ListEnd) -> io::Result<u64> {
         if let Some(file) = self.file.take() {
             let mut file = file.open()?;
@@ -82,7 +82,7 @@ impl ListFile {
         Ok(self.items)
     }
 
-    /// Closes the file until there is more for it.
+    /// Closes the file until more objects follow.
     fn park(&mut self) -> io::Result<()> {
         if let Some(file) = self.file.take() {
             let file = file.open()?.into_inner().map_err(io::IntoInnerError::into_error)?;
@@ -128,8 +128,8 @@ impl Sink for ListFile {
     }
 }
 
-/// A list of all namespaces on its way to a file for each. The API server sorts by namespace, so that one file is open
-/// at a time; one that does not sort costs time only.
+/// Writes a list of all namespaces to a file per namespace. The API server sorts by namespace, so one file is open at a time; an
+/// unsorted list only takes longer.
 #[derive(Debug)]
 pub(super) struct ByNamespace {
     directory: PathBuf,
@@ -141,7 +141,7 @@ pub(super) struct ByNamespace {
 }
 
 impl ByNamespace {
-    /// Objects of other namespaces than those are passed over.
+    /// The selected namespaces; other objects are skipped.
     pub(super) fn new(directory: &Path, resource: &Resource, wanted: &[String], redaction: &Arc<Redaction>) -> Self {
         Self {
             directory: directory.to_path_buf(),
@@ -211,7 +211,7 @@ pub(super) fn write_json(path: &Path, value: &Value) -> io::Result<()> {
     fs_err::write(path, format!("{value}\n"))
 }
 
-/// Whether a name from the API can be a part of a path. Kubernetes allows no other; a server is not to be trusted.
+/// Whether a name from the API can be a part of a path. Kubernetes allows no others, but the server is not trusted.
 pub(super) fn is_segment(name: &str) -> bool {
     let odd = |character: char| matches!(character, '/' | '\\') || character.is_control();
     !["", ".", ".."].contains(&name) && name.len() <= 253 && !name.contains(odd)
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_of_all_namespaces_are_taken_apart_in_any_order() {
+    fn list_of_all_namespaces_is_split_in_any_order() {
         let folder = tempfile::tempdir().unwrap();
         for namespace in ["a", "b"] {
             fs_err::create_dir_all(folder.path().join("resources/ns").join(namespace)).unwrap();
@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_list_is_no_file() {
+    fn empty_list_creates_no_file() {
         let folder = tempfile::tempdir().unwrap();
         let file = ListFile::new(folder.path(), "list.json".to_owned(), &resource(), &redaction());
         assert_eq!(file.finish(&ListEnd::default()).unwrap(), 0);
@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_lead_elsewhere_are_none() {
+    fn names_with_path_separators_are_invalid() {
         let mut names = Names::default();
         for name in ["a", "..", "a/b", "a\\b", "", "n.example.com", "a\n"] {
             names.item(json!({"metadata": {"name": name}})).unwrap();

@@ -1,4 +1,4 @@
-//! What each node's kubelet says: its configuration and its health (core §7.3).
+//! The configuration and health of each node's kubelet (core §7.3).
 
 use std::{path::Path, time::Duration};
 
@@ -15,12 +15,12 @@ use super::{
 
 /// Time limit of one response of a node.
 const LIMIT: Duration = Duration::from_secs(30);
-/// Nodes at the same time.
-const AT_ONCE: usize = 8;
+/// Maximum number of nodes that are queried concurrently.
+const MAX_CONCURRENT: usize = 8;
 /// Maximum length of a health check's response, in characters.
-const KEPT: usize = 2_000;
+const MAX_RESPONSE_CHARACTERS: usize = 2_000;
 
-/// Queries all nodes, also after one does not respond. Returns the number of files and what is missing.
+/// Queries all nodes, also if some do not respond. Returns the number of files and the failure.
 pub(super) async fn hosts(reader: &Reader, directory: &Path, redaction: &Redaction) -> (u64, Option<Failure>) {
     let request = ListRequest {
         path: "/api/v1/nodes".to_owned(),
@@ -43,7 +43,7 @@ pub(super) async fn hosts(reader: &Reader, directory: &Path, redaction: &Redacti
         let config = config.map_err(|error| (format!("{node} configz"), error.0));
         (config, health.map_err(|error| (format!("{node} healthz"), error.0)))
     });
-    let answers: Vec<_> = answers.buffer_unordered(AT_ONCE).collect().await;
+    let answers: Vec<_> = answers.buffer_unordered(MAX_CONCURRENT).collect().await;
     let (mut files, mut missing) = (0, Vec::new());
     for (config, health) in answers {
         match config {
@@ -61,8 +61,8 @@ pub(super) async fn hosts(reader: &Reader, directory: &Path, redaction: &Redacti
     (files, Failure::parts(missing))
 }
 
-/// What the API server says where this account may not reach kubelets through it. That is one line and not two for each
-/// node. Kubelets are not asked directly: who may, may do more.
+/// The refusal if this account may not reach kubelets through the API server: one line instead of two per node. Kubelets are
+/// not queried directly, because that permission includes more.
 async fn forbidden(reader: &Reader, node: &str) -> Option<Failure> {
     let (status, body) = ask(reader, node, "configz").await.ok()?;
     let answer: Value = serde_json::from_slice(&body).ok()?;
@@ -92,7 +92,7 @@ async fn configz(reader: &Reader, directory: &Path, redaction: &Redaction, node:
     Ok(())
 }
 
-/// Whatever the answer's status, it is written; one other than 200 is a problem too.
+/// Writes the response with any status; a status other than 200 is also a problem.
 async fn healthz(reader: &Reader, directory: &Path, node: &str) -> Result<Option<(String, String)>, NotQueried> {
     let (status, body) = ask(reader, node, "healthz").await?;
     let mut health = json!({ "status": status });
@@ -124,5 +124,5 @@ fn shown(body: &[u8]) -> String {
         .ok()
         .and_then(|status| Some(status.get("message")?.as_str()?.to_owned()));
     let text = message.unwrap_or_else(|| String::from_utf8_lossy(body).into_owned());
-    text.trim().chars().take(KEPT).collect()
+    text.trim().chars().take(MAX_RESPONSE_CHARACTERS).collect()
 }

@@ -1,4 +1,4 @@
-//! Label selectors: whether a text is one. A wrong one would be refused by the server once for every list.
+//! Validation of label selectors: the server would refuse an invalid one once per list.
 
 /// Why a text is not a label selector.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -9,7 +9,7 @@ fn invalid<T>(reason: &str) -> Result<T, NotASelector> {
     Err(NotASelector(reason.to_owned()))
 }
 
-/// Checks it; an empty one selects all.
+/// Checks a selector; an empty one selects everything.
 pub(super) fn check(selector: &str) -> Result<(), NotASelector> {
     let mut rest = selector.trim();
     while !rest.is_empty() {
@@ -25,7 +25,7 @@ pub(super) fn check(selector: &str) -> Result<(), NotASelector> {
     Ok(())
 }
 
-/// Where the first requirement ends: at a comma outside of parentheses.
+/// The end of the first requirement: a comma outside of parentheses.
 fn term_end(text: &str) -> Result<usize, NotASelector> {
     let mut inside = false;
     for (index, character) in text.char_indices() {

@@ -1,5 +1,5 @@
-//! Logs of pods (core §7.5), streamed to disk: those of init and ephemeral containers too, and those of the
-//! containers before, where there was a restart.
+//! Logs of pods (core §7.5), streamed to disk: of all containers, including init and ephemeral ones, and of previous instances
+//! of restarted containers.
 
 use std::{
     collections::BTreeSet,
@@ -27,12 +27,12 @@ use super::{
 };
 use crate::clock::Clock;
 
-/// Logs at the same time.
-const AT_ONCE: usize = 8;
+/// Maximum number of logs that are fetched concurrently.
+const MAX_CONCURRENT: usize = 8;
 /// Time limit of one log.
 const LIMIT: Duration = Duration::from_mins(5);
-/// Bytes of one log where the configuration names no limit.
-const MOST: u64 = 256 << 20;
+/// Maximum size of one log in bytes, unless the configuration sets a limit.
+const DEFAULT_MAX_BYTES: u64 = 256 << 20;
 
 /// One log to fetch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,7 +72,7 @@ impl sono_kube::query::Sink for Pods {
     }
 }
 
-/// Which logs a pod can have. Evicted pods have none any more, containers that never started none yet.
+/// The logs that a pod can have: evicted pods and containers that did not start have none.
 fn read_pod(pod: &Value, previous: bool) -> Option<Pod> {
     let text = |pointer| pod.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     let (namespace, name) = (text("/metadata/namespace"), text("/metadata/name"));
@@ -138,7 +138,7 @@ struct Selection {
     fields: String,
 }
 
-/// Fetches all logs, each pod's once. One row for each namespace and each field selector.
+/// Fetches all logs, once per pod. Returns one row per namespace and field selector.
 pub(super) async fn logs(
     reader: &Reader,
     logs: &Logs,
@@ -163,7 +163,7 @@ pub(super) async fn logs(
         let pods = pods(reader, logs, &selection).await;
         (selection, start, began, pods)
     });
-    let found: Vec<_> = found.buffered(AT_ONCE).collect().await;
+    let found: Vec<_> = found.buffered(MAX_CONCURRENT).collect().await;
     let mut seen = BTreeSet::new();
     let mut rows = Vec::new();
     let mut wanted = Vec::new();
@@ -193,7 +193,7 @@ pub(super) async fn logs(
     }
     drop(seen);
     let options = &logs.options;
-    // A large cluster has tens of thousands: one after the other.
+    // One selector after another, because a large cluster has tens of thousands of pods.
     let wanted = wanted.into_iter().flat_map(|(index, pod)| {
         let count = pod.logs.len();
         (0..count).map(move |log| (index, Arc::clone(&pod), log))
@@ -216,7 +216,7 @@ pub(super) async fn logs(
             };
             (index, part, outcome.unwrap_or_else(|_| late()))
         })
-        .buffer_unordered(AT_ONCE);
+        .buffer_unordered(MAX_CONCURRENT);
     while let Some((index, part, outcome)) = fetched.next().await {
         let Some((row, began, missing)) = rows.get_mut(index) else {
             continue;
@@ -256,7 +256,7 @@ async fn pods(reader: &Reader, logs: &Logs, selection: &Selection) -> Result<Vec
 #[error("{0}")]
 struct NotFetched(String);
 
-/// Streams one log without its secrets to its file. Returns whether there is one.
+/// Streams one log to its file, redacted. Returns whether the log exists.
 async fn fetch(
     reader: &Reader,
     options: &LogOptions,
@@ -281,15 +281,15 @@ async fn fetch(
         fs_err::tokio::create_dir_all(parent).await.map_err(disk)?;
     }
     let mut file = fs_err::tokio::File::create(&target).await.map_err(disk)?;
-    // The server counts before it has looked at lines, so that it may send a little more.
+    // The server limits bytes before it splits lines, so it may send slightly more.
     let limit = options
         .limit_bytes
         .and_then(|limit| u64::try_from(limit).ok())
-        .unwrap_or(MOST);
+        .unwrap_or(DEFAULT_MAX_BYTES);
     let mut redacted = redaction.log();
     let mut out = Vec::new();
     let copied = copy(&mut opened, &mut file, limit, &mut redacted, &mut out).await;
-    // The rest of an incomplete log is worth as much as its start.
+    // An incomplete log is stored as well.
     let redactions = redacted.finish(&mut out);
     file.write_all(&out).await.map_err(disk)?;
     file.flush().await.map_err(disk)?;

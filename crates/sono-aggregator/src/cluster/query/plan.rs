@@ -1,4 +1,4 @@
-//! What the configuration asks for (core §7).
+//! The queries that the configuration selects (core §7).
 
 use jiff::Timestamp;
 use regex::bytes::Regex;
@@ -10,7 +10,7 @@ use sono_types::Config;
 
 use super::{expression, label};
 
-/// Names in `Resources` that stand for no resource of the API.
+/// Names in `Resources` that are not API resources.
 const POD_LOGS: &str = "podlogs";
 pub(super) const SERVER_VERSION: &str = "serverversion";
 pub(super) const SERVER_GROUPS: &str = "servergroups";
@@ -41,7 +41,7 @@ pub(super) struct Logs {
     pub(super) options: LogOptions,
 }
 
-/// Which names.
+/// Selects names.
 #[derive(Debug)]
 enum Names {
     Matching(Regex),
@@ -59,33 +59,33 @@ impl Names {
     }
 }
 
-/// A key of the configuration that does not mean what its author meant, and what is done instead.
+/// An invalid key of the configuration, and the value that is used instead.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Complaint {
+pub(crate) struct ConfigProblem {
     pub(crate) key: &'static str,
     pub(crate) message: String,
 }
 
-impl std::fmt::Display for Complaint {
+impl std::fmt::Display for ConfigProblem {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(formatter, "{}: {}", self.key, self.message)
     }
 }
 
 /// Problems in the configuration of queries.
-pub(crate) fn complaints(config: &Config) -> Vec<Complaint> {
+pub(crate) fn config_problems(config: &Config) -> Vec<ConfigProblem> {
     plan(config).1
 }
 
 /// Reads the configuration. Each problem is reported and affects only its own setting.
-pub(super) fn plan(config: &Config) -> (QueryPlan, Vec<Complaint>) {
-    let mut complaints = Vec::new();
-    let mut complain = |key, message| complaints.push(Complaint { key, message });
+pub(super) fn plan(config: &Config) -> (QueryPlan, Vec<ConfigProblem>) {
+    let mut config_problems = Vec::new();
+    let mut report = |key, message| config_problems.push(ConfigProblem { key, message });
     let namespace = config.namespace.clone();
     let namespaces = expression::compile(&config.filters.namespaces).map_or_else(
         |error| {
             let expression = &config.filters.namespaces;
-            complain(
+            report(
                 "Filters.Namespaces",
                 format!("`{expression}` is not a regular expression: {error}; only the run's own namespace is queried"),
             );
@@ -95,7 +95,7 @@ pub(super) fn plan(config: &Config) -> (QueryPlan, Vec<Complaint>) {
     );
     let mut labels = config.filters.label_selector.clone();
     if let Err(error) = label::check(&labels) {
-        complain(
+        report(
             "Filters.LabelSelector",
             format!("`{labels}` is not a label selector: {error}; all objects are queried"),
         );
@@ -105,7 +105,7 @@ pub(super) fn plan(config: &Config) -> (QueryPlan, Vec<Complaint>) {
         .resources
         .as_ref()
         .is_none_or(|names| names.iter().any(|name| name == POD_LOGS));
-    let logs = wanted.then(|| logs(config, &mut complain)).flatten();
+    let logs = wanted.then(|| logs(config, &mut report)).flatten();
     let plan = QueryPlan {
         namespace,
         resources: config.resources.clone(),
@@ -114,22 +114,22 @@ pub(super) fn plan(config: &Config) -> (QueryPlan, Vec<Complaint>) {
         logs,
         rate: Rate::from_config(config.qps, config.burst),
     };
-    (plan, complaints)
+    (plan, config_problems)
 }
 
-/// An expression for one name alone. Those of namespaces need no escaping.
+/// An expression that matches exactly one name. Names of namespaces need no escaping.
 fn exactly(name: &str) -> String {
     format!("^{name}$")
 }
 
-fn logs(config: &Config, complain: &mut dyn FnMut(&'static str, String)) -> Option<Logs> {
+fn logs(config: &Config, report: &mut dyn FnMut(&'static str, String)) -> Option<Logs> {
     let limits = &config.limits.pod_logs;
     let own = (limits.sonobuoy_namespace == Some(true)).then_some(config.namespace.as_str());
     let compiled = match (limits.namespaces.as_str(), own) {
         ("", None) => Ok(Names::None),
         ("", Some(own)) => expression::compile(&exactly(own)).map(Names::Matching),
         (expression, None) => expression::compile(expression).map(Names::Matching),
-        // Compiled alone first: `a(` must not become whole by what is added to it.
+        // Compiled alone first: the added text must not complete an invalid expression such as `a(`.
         (expression, Some(own)) => expression::compile(expression)
             .and_then(|_| expression::compile(&format!("{expression}|{}", exactly(own))))
             .map(Names::Matching),
@@ -143,7 +143,7 @@ fn logs(config: &Config, complain: &mut dyn FnMut(&'static str, String)) -> Opti
             ),
             None => ("no logs are fetched", Names::None),
         };
-        complain(
+        report(
             "Limits.PodLogs.Namespaces",
             format!("`{expression}` is not a regular expression: {error}; {instead}"),
         );
@@ -151,7 +151,7 @@ fn logs(config: &Config, complain: &mut dyn FnMut(&'static str, String)) -> Opti
     });
     if let Err(error) = label::check(&limits.label_selector) {
         let selector = &limits.label_selector;
-        complain(
+        report(
             "Limits.PodLogs.LabelSelector",
             format!("`{selector}` is not a label selector: {error}; no logs are fetched"),
         );
@@ -160,7 +160,7 @@ fn logs(config: &Config, complain: &mut dyn FnMut(&'static str, String)) -> Opti
     let since_time = limits.since_time.as_ref().and_then(|text| {
         let parsed: Result<Timestamp, _> = text.parse();
         if parsed.is_err() {
-            complain(
+            report(
                 "Limits.PodLogs.SinceTime",
                 format!("`{text}` is not a time such as 2026-01-02T15:04:05Z; the setting is ignored"),
             );
@@ -170,7 +170,7 @@ fn logs(config: &Config, complain: &mut dyn FnMut(&'static str, String)) -> Opti
     let mut at_least = |key, number: Option<i64>, least: i64| {
         let low = number.filter(|number| *number < least);
         if let Some(low) = low {
-            complain(key, format!("{low} is less than {least}; the setting is ignored"));
+            report(key, format!("{low} is less than {least}; the setting is ignored"));
         }
         number.filter(|number| *number >= least)
     };
@@ -192,14 +192,14 @@ fn logs(config: &Config, complain: &mut dyn FnMut(&'static str, String)) -> Opti
 }
 
 impl QueryPlan {
-    /// Whether `Resources` has a name: everything where it is null.
+    /// Whether `Resources` contains a name; null contains all names.
     pub(super) fn names(&self, name: &str) -> bool {
         self.resources
             .as_ref()
             .is_none_or(|names| names.iter().any(|wanted| wanted == name))
     }
 
-    /// Whether a resource is queried: by its plural, or by `plural.group`; Secrets only where they are named.
+    /// Whether a resource is queried: by its plural, or by `plural.group`; Secrets only if they are named.
     pub(super) fn includes(&self, resource: &Resource) -> bool {
         match &self.resources {
             None => resource.plural.as_str() != "secrets",
@@ -207,7 +207,7 @@ impl QueryPlan {
         }
     }
 
-    /// Whether anything at all has to be listed.
+    /// Whether any resource is listed.
     pub(super) fn includes_lists(&self) -> bool {
         self.resources
             .as_ref()
@@ -220,14 +220,14 @@ impl QueryPlan {
         self.resources.iter().flatten().filter(unknown).cloned().collect()
     }
 
-    /// Whether a namespace's objects are queried.
+    /// Whether the objects of a namespace are queried.
     pub(super) fn includes_namespace(&self, namespace: &str) -> bool {
         self.namespaces.fits(namespace)
     }
 }
 
 impl Logs {
-    /// Whether a namespace's pods are.
+    /// Whether the logs of a namespace's pods are queried.
     pub(super) fn includes_namespace(&self, namespace: &str) -> bool {
         self.namespaces.fits(namespace)
     }
@@ -268,10 +268,10 @@ mod tests {
     }
 
     #[test]
-    fn null_means_all_but_secrets_and_a_list_what_it_names() {
-        let wants = |json: &str| {
-            let (plan, complaints) = plan(&config(json));
-            assert_eq!(complaints, []);
+    fn resources_null_selects_all_but_secrets() {
+        let queried = |json: &str| {
+            let (plan, config_problems) = plan(&config(json));
+            assert_eq!(config_problems, []);
             let found = [
                 resource("", "pods"),
                 resource("", "secrets"),
@@ -293,15 +293,15 @@ mod tests {
         };
         let owned = |names: &[&str]| -> Vec<String> { names.iter().map(|name| (*name).to_owned()).collect() };
         assert_eq!(
-            wants("{}"),
+            queried("{}"),
             ("/pods apps/deployments x.io/pods".to_owned(), vec![], true, true, true)
         );
         assert_eq!(
-            wants(r#"{"Resources":[]}"#),
+            queried(r#"{"Resources":[]}"#),
             (String::new(), vec![], false, false, false)
         );
         assert_eq!(
-            wants(r#"{"Resources":["pods","secrets","podlogs","deployments.apps","gone"]}"#),
+            queried(r#"{"Resources":["pods","secrets","podlogs","deployments.apps","gone"]}"#),
             (
                 "/pods /secrets apps/deployments x.io/pods".to_owned(),
                 owned(&["gone"]),
@@ -311,20 +311,20 @@ mod tests {
             )
         );
         assert_eq!(
-            wants(r#"{"Resources":["pods.x.io","serverversion"]}"#),
+            queried(r#"{"Resources":["pods.x.io","serverversion"]}"#),
             ("x.io/pods".to_owned(), vec![], false, true, true)
         );
         assert_eq!(
-            wants(r#"{"Resources":["serverversion"]}"#),
+            queried(r#"{"Resources":["serverversion"]}"#),
             (String::new(), vec![], false, false, true)
         );
     }
 
-    /// BUG 51: the run's own namespace is no part of another's name. The user's expression is not anchored, as it always
-    /// was (core §7.5).
+    /// BUG 51: the run's own namespace matches only as a whole name. The user's expression is not anchored, as in Sonobuoy
+    /// (core §7.5).
     #[test]
-    fn log_namespaces_are_those_that_match_and_the_runs_own() {
-        let wants = |json: &str| {
+    fn log_namespaces_are_matching_ones_and_the_runs_own() {
+        let queried = |json: &str| {
             let (plan, _) = plan(&config(json));
             let logs = plan.logs.unwrap();
             let all = ["a", "kube-system", "my-sonobuoy-x", "sonobuoy"];
@@ -333,22 +333,22 @@ mod tests {
                 .collect::<Vec<_>>()
                 .join(" ")
         };
-        assert_eq!(wants("{}"), "kube-system sonobuoy");
+        assert_eq!(queried("{}"), "kube-system sonobuoy");
         let limits = |inner: &str| format!(r#"{{"Limits":{{"PodLogs":{{{inner}}}}}}}"#);
-        assert_eq!(wants(&limits(r#""SonobuoyNamespace":false"#)), "kube-system");
-        assert_eq!(wants(&limits(r#""Namespaces":"""#)), "sonobuoy");
-        assert_eq!(wants(&limits(r#""Namespaces":"","SonobuoyNamespace":null"#)), "");
-        assert_eq!(wants(&limits(r#""Namespaces":"a(""#)), "sonobuoy");
+        assert_eq!(queried(&limits(r#""SonobuoyNamespace":false"#)), "kube-system");
+        assert_eq!(queried(&limits(r#""Namespaces":"""#)), "sonobuoy");
+        assert_eq!(queried(&limits(r#""Namespaces":"","SonobuoyNamespace":null"#)), "");
+        assert_eq!(queried(&limits(r#""Namespaces":"a(""#)), "sonobuoy");
     }
 
-    /// W-18: an expression that is none is said, and the rest is done.
+    /// W-18: an invalid expression is reported, and all other settings apply.
     #[test]
-    fn what_is_wrong_is_said_and_costs_no_more() {
-        let (plan, complaints) = plan(&config(
+    fn invalid_setting_is_reported_and_ignored() {
+        let (plan, config_problems) = plan(&config(
             r#"{"Filters":{"Namespaces":"a(","LabelSelector":"a b"},
                 "Limits":{"PodLogs":{"Namespaces":"[","SinceTime":"yesterday","TailLines":-1,"LimitBytes":0}}}"#,
         ));
-        let said: Vec<String> = complaints.iter().map(ToString::to_string).collect();
+        let said: Vec<String> = config_problems.iter().map(ToString::to_string).collect();
         assert_eq!(
             said,
             [
@@ -366,7 +366,7 @@ mod tests {
         assert!(logs.includes_namespace("sonobuoy") && !logs.includes_namespace("kube-system"));
         assert_eq!(logs.options, LogOptions::default());
         let wrong = config(r#"{"Limits":{"PodLogs":{"LabelSelector":"(" }}}"#);
-        assert_eq!(super::complaints(&wrong)[0].key, "Limits.PodLogs.LabelSelector");
+        assert_eq!(super::config_problems(&wrong)[0].key, "Limits.PodLogs.LabelSelector");
         assert!(super::plan(&wrong).0.logs.is_none());
     }
 }

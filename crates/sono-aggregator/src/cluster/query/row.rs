@@ -1,4 +1,4 @@
-//! How each query went: `meta/query-time.json`.
+//! The outcome of each query: `meta/query-time.json`.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -12,14 +12,14 @@ const DETAILS: usize = 200;
 /// One query.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Row {
-    /// Plural of the resource, or what else was asked for.
+    /// Plural of the resource, or the name of another query.
     pub(super) object: String,
     pub(super) namespace: Option<String>,
-    /// `apiVersion` of the resource, or the selector that was asked with.
+    /// `apiVersion` of the resource, or the selector of the query.
     pub(super) about: Option<(&'static str, String)>,
     pub(super) start: Timestamp,
     pub(super) took: Duration,
-    /// How many objects or files there were.
+    /// Number of objects or files.
     pub(super) items: u64,
     pub(super) failure: Option<Failure>,
 }
@@ -27,20 +27,20 @@ pub(super) struct Row {
 /// The failure of a query.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Failure {
-    /// There is no answer.
+    /// The query has no response.
     Whole { message: String, cause: Cause },
-    /// These parts have none: what, and why.
+    /// These parts have no response: name and reason.
     Parts(Vec<(String, String)>),
 }
 
 /// The common part of failures: those with one cause share a row.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Cause {
-    /// Nothing else fails for it.
+    /// A cause of this query only.
     Own,
-    /// The account may not ask.
+    /// The account lacks the permission.
     Forbidden,
-    /// The server of this version of a group does not answer.
+    /// The server of this group version does not respond.
     Unserved(String),
 }
 
@@ -52,7 +52,7 @@ impl Failure {
         }
     }
 
-    /// Nothing where nothing is missing.
+    /// `None` if nothing is missing.
     pub(super) fn parts(mut parts: Vec<(String, String)>) -> Option<Self> {
         parts.sort();
         (!parts.is_empty()).then_some(Self::Parts(parts))
@@ -114,7 +114,7 @@ impl Row {
     }
 }
 
-/// A line for each query that lacks something; those with one cause share a line.
+/// A line per incomplete query; queries with the same cause share a line.
 pub(super) fn problems(rows: &[Row]) -> Vec<String> {
     let mut lines = Vec::new();
     let mut shared: BTreeMap<&Cause, Vec<String>> = BTreeMap::new();
@@ -152,7 +152,7 @@ mod tests {
         }
     }
 
-    /// W-21: the text of the error is there, in an object as readers of the old form expect it.
+    /// W-21: the row contains the text of the error, in an object for readers of the old form.
     #[test]
     fn rows_are_readable_and_a_superset_of_the_old_form() {
         assert_eq!(

@@ -22,7 +22,7 @@ impl Bench {
         }
     }
 
-    /// Runs the queries. Returns the problems and all files; in `query-time.json` what differs from run to run is gone.
+    /// Runs the queries. Returns the problems and all files; values in `query-time.json` that differ between runs are removed.
     async fn query(&self, config: &str) -> (Vec<String>, BTreeMap<String, String>) {
         self.query_with(config, SecretValues::NotRead("not in this test")).await
     }
@@ -124,10 +124,10 @@ fn small_cluster(api: &FakeApi) {
     api.put_previous_log("kube-system", "web", "a", "boom\n");
 }
 
-/// W-17, W-19: a broken API group, a broken node: each costs a line, and all else is there.
+/// W-17, W-19: a broken API group and a broken node are one line each, and everything else is stored.
 #[tokio::test]
 #[expect(clippy::too_many_lines, reason = "a table of cases")]
-async fn a_small_cluster_comes_home_whole() {
+async fn queries_of_a_small_cluster_store_everything() {
     let bench = Bench::new();
     small_cluster(&bench.api);
     let (problems, files) = bench.query("{}").await;
@@ -253,7 +253,7 @@ async fn a_small_cluster_comes_home_whole() {
 }
 
 #[tokio::test]
-async fn resources_and_filters_say_what_is_asked() {
+async fn resources_and_filters_select_the_queries() {
     let bench = Bench::new();
     small_cluster(&bench.api);
     let (problems, files) = bench.query(r#"{"Resources":[]}"#).await;
@@ -331,9 +331,9 @@ async fn values_of_secrets_are_redacted_everywhere() {
     );
 }
 
-/// W-18: an expression that is none is a failed row with a sentence, and the rest is done.
+/// W-18: an invalid expression is a failed row with a sentence, and all other queries are made.
 #[tokio::test]
-async fn a_wrong_filter_is_a_line() {
+async fn invalid_filter_is_one_failed_row() {
     let bench = Bench::new();
     small_cluster(&bench.api);
     let (problems, files) = bench
@@ -349,9 +349,9 @@ async fn a_wrong_filter_is_a_line() {
     ));
 }
 
-/// W-20: one log that is not to be had stops no other, and its reason is told.
+/// W-20: an unavailable log does not affect other logs, and its reason is reported.
 #[tokio::test]
-async fn one_missing_log_stops_no_other() {
+async fn missing_log_does_not_affect_other_logs() {
     let bench = Bench::new();
     let api = &bench.api;
     api.put(pod("kube-system", "a", &["x", "y"]));
@@ -402,14 +402,14 @@ async fn one_missing_log_stops_no_other() {
         [
             (None, Some(2), Some("partial")),
             (Some("metadata.name=c"), Some(1), Some("complete")),
-            // Its only pod was there already.
+            // Its only pod was already listed.
             (Some("metadata.name=b"), Some(0), Some("complete")),
         ]
     );
 }
 
 #[tokio::test]
-async fn an_account_that_may_little_gets_what_it_may() {
+async fn account_with_few_permissions_gets_the_allowed_objects() {
     let bench = Bench::new();
     small_cluster(&bench.api);
     for (path, plural) in [("/api/v1/namespaces", "namespaces"), ("/api/v1/nodes", "nodes")] {
@@ -433,9 +433,9 @@ async fn an_account_that_may_little_gets_what_it_may() {
     assert_eq!(names(&files), ["resources/ns/default/core_v1_configmaps.json"]);
 }
 
-/// Many namespaces are one list for each resource, taken apart; where the account may not have that, one by one.
+/// With many namespaces each resource is listed once and split; without the permission, it is listed per namespace.
 #[tokio::test]
-async fn many_namespaces_are_listed_in_one() {
+async fn many_namespaces_are_listed_at_once() {
     let bench = Bench::new();
     for number in 0..30 {
         let name = format!("ns{number:02}");
@@ -471,9 +471,9 @@ async fn many_namespaces_are_listed_in_one() {
         (vec![], expected.iter().map(String::as_str).collect())
     );
     assert_eq!(files["resources/ns/ns07/core_v1_configmaps.json"], first);
-    // As many rows as namespaces now, the two without any included.
+    // One row per namespace, including the two without objects.
     assert_eq!(files[layout::QUERY_TIME].lines().count(), 32);
-    // A filter that leaves a few asks for those alone.
+    // A filter that selects few namespaces lists only those.
     let before = bench.api.requests().len();
     bench
         .query(r#"{"Resources":["configmaps"],"Filters":{"Namespaces":"^ns0[12]$"}}"#)
@@ -481,10 +481,10 @@ async fn many_namespaces_are_listed_in_one() {
     assert_eq!(bench.api.requests().len() - before, 5);
 }
 
-/// W-17, BUG 46: an aggregated API that discovery still names, and whose server is gone, is one line for all its resources, and
-/// not asked over and over.
+/// W-17, BUG 46: an aggregated API that discovery still lists but whose server does not respond is one line for all its resources,
+/// and is queried once.
 #[tokio::test]
-async fn an_api_without_its_server_is_one_line() {
+async fn aggregated_api_without_its_server_is_one_row() {
     let bench = Bench::new();
     for plural in ["as", "bs", "cs"] {
         bench.api.offer("x.example.com", "v1", plural, "X", true);
@@ -546,9 +546,9 @@ async fn hostile_names_in_discovery_are_one_row_each_and_are_not_queried() {
     }
 }
 
-/// An API server that is not there ends with what it said, and with the files that tell so.
+/// An unreachable API server is reported, and the files of the queries record it.
 #[tokio::test]
-async fn no_cluster_is_said() {
+async fn unreachable_api_server_is_reported() {
     let bench = Bench::new();
     let folder = tempfile::tempdir().unwrap();
     let closed = {

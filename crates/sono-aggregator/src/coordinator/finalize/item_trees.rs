@@ -22,7 +22,7 @@ const SPOOL_BYTES: usize = 256 << 10;
 
 /// The error in the tree of a plugin whose post-processing ended the process or failed.
 const ENDED_THE_PROCESS: &str = "its results were not read: the aggregator ended while it was reading them";
-const BROKE: &str = "its results were not read: the parser panicked, which is a bug in sono";
+const PARSER_PANICKED: &str = "its results were not read: the parser panicked, which is a bug in sono";
 
 /// Makes all trees, one after another. Returns the summary of every expected result, and the problems.
 pub(super) async fn make(finish: &Finish) -> (Vec<ResultSummary>, Vec<String>) {
@@ -32,7 +32,7 @@ pub(super) async fn make(finish: &Finish) -> (Vec<ResultSummary>, Vec<String>) {
     for (name, driver) in finish.drivers.iter() {
         let unread = finish.unprocessed.contains(name).then_some(ENDED_THE_PROCESS);
         if unread.is_none() {
-            // Where the run is over nothing of this counts any more.
+            // The task of a run that is over is cancelled, so the outcome is not used.
             finish.coordinator.processing(name).await.ok();
         }
         let limits = TreeLimits::PLUGIN.min(TreeLimits::RUN.after(used));
@@ -186,7 +186,7 @@ async fn process(finish: &Finish, work: Arc<Work>) -> Result<Tree, NoTree> {
     let made = finish.disk_full.retry("storing a plugin's result tree", guarded).await;
     match made? {
         Some(collected) => Ok(Tree::of(&work.name, collected)),
-        None => unprocessed(finish, work, BROKE).await,
+        None => unprocessed(finish, work, PARSER_PANICKED).await,
     }
 }
 

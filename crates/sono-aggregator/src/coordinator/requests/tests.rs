@@ -22,7 +22,7 @@ fn begin(run: &mut Run, journal: &Journal) -> (oneshot::Receiver<Result<Ticket, 
     (answered, answer(run, journal, Timestamp::UNIX_EPOCH, message).1)
 }
 
-/// A run whose only result was just put in place: its record is on its way to the disk, and has not arrived.
+/// A run whose only result was just committed; its record is not on disk yet.
 fn just_stored(journal: &Journal) -> Run {
     let plan = |plugin: &str, order| PluginPlan {
         plugin: PluginName::parse(plugin).unwrap(),
@@ -49,10 +49,10 @@ fn just_stored(journal: &Journal) -> Run {
     run
 }
 
-/// W-1: a worker that went away before its answer and sends again is told that its result is known. It then ends, so that
-/// this must be as true as a 200, also for a process that is killed in between.
+/// W-1: a worker that disconnected before the response and retries gets 409, and then ends. The result must therefore be on
+/// disk, as for a 200, also if the process is killed in between.
 #[test]
-fn a_known_result_is_not_spoken_of_before_it_is_on_disk() {
+fn already_received_is_answered_only_once_the_record_is_on_disk() {
     let (_folder, journal) = journal();
     let mut run = just_stored(&journal);
     let (mut answered, later) = begin(&mut run, &journal);
@@ -64,9 +64,9 @@ fn a_known_result_is_not_spoken_of_before_it_is_on_disk() {
     );
 }
 
-/// The same where the journal cannot be written: the worker is told to try again.
+/// If the journal cannot be written, the worker has to retry.
 #[test]
-fn a_known_result_that_cannot_be_recorded_is_not_spoken_of() {
+fn already_received_is_not_answered_if_the_record_cannot_be_written() {
     let (_folder, journal) = journal();
     let mut run = just_stored(&journal);
     let (mut answered, later) = begin(&mut run, &journal);

@@ -138,7 +138,7 @@ mod tests {
 
     /// A power loss may remove any of these entries, and a result with it: each directory above a result, none below one.
     #[test]
-    fn ways_to_results_are_all_directories_above_them() {
+    fn result_directories_are_all_directories_above_results() {
         let root = tempfile::tempdir().unwrap();
         let directory = root.path().join("run");
         sono_bundle::create_directories(&directory.join("plugins/p/results/n1/deep")).unwrap();

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use sono_manifest::{Definition, DriverKind, NodeFacts, reconcile_results_dir};
-use sono_run::{Begun, Planned, PluginPlan};
+use sono_run::{Planned, PluginPlan, RunStart};
 use sono_tls::Authority;
 use sono_types::{Config, PluginName, SessionId};
 
@@ -20,7 +20,7 @@ pub(super) fn identity(
     drivers: &Drivers,
     nodes: Option<&[NodeFacts]>,
     now: Timestamp,
-) -> Result<(Begun, Authority), RunError> {
+) -> Result<(RunStart, Authority), RunError> {
     let authority = Authority::new(now).map_err(RunError::Certificates)?;
     let timeout = (config.server.timeout_seconds > 0).then_some(config.server.timeout_seconds);
     let discovers_targets =
@@ -43,7 +43,7 @@ pub(super) fn identity(
         targets: targets(driver),
         discovers_targets: discovers_targets(driver),
     };
-    let begun = Begun {
+    let run_start = RunStart {
         version: JOURNAL_VERSION,
         uuid: config.uuid.clone(),
         start: now,
@@ -51,7 +51,7 @@ pub(super) fn identity(
         ca_key: authority.key_pem().to_owned(),
         plugins: drivers.values().map(|driver| planned(driver.as_ref())).collect(),
     };
-    Ok((begun, authority))
+    Ok((run_start, authority))
 }
 
 /// The nodes of a resumed run. They only show which nodes plugins leave out, so the run does not wait for them.

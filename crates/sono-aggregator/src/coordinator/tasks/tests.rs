@@ -6,9 +6,9 @@ fn key() -> ResultKey {
     ResultKey::new(PluginName::parse("p").unwrap(), Target::Global)
 }
 
-/// What made the result fail may be in the way of its error, too: a disk that is full for a while.
+/// The cause of the failure, here a full disk, may also delay its error file.
 #[tokio::test(start_paused = true)]
-async fn an_error_is_recorded_once_there_is_room() {
+async fn error_on_full_disk_is_recorded_once_space_is_free() {
     let folder = tempfile::tempdir().unwrap();
     let place = folder.path().join("errors");
     fs_err::write(&place, "in the way").unwrap();
@@ -23,9 +23,9 @@ async fn an_error_is_recorded_once_there_is_room() {
     assert_eq!(text, r#"{"error":"no room"}"#);
 }
 
-/// The journal has only the beginning of a long error; the file of an earlier process has all of it.
+/// The journal has only the beginning of a long error; the file of an earlier process has the whole text.
 #[tokio::test]
-async fn error_of_which_the_record_is_cut_is_written_where_it_is_missing() {
+async fn error_with_shortened_record_is_written_if_its_file_is_missing() {
     let folder = tempfile::tempdir().unwrap();
     let place = folder.path().join("errors");
     let failure = Failure::new("x".repeat(9 << 10));

@@ -1,6 +1,6 @@
 use futures::future::BoxFuture;
 use jiff::Timestamp;
-use sono_run::{Begun, Planned};
+use sono_run::{Planned, RunStart};
 use sono_types::SessionId;
 
 use super::*;
@@ -12,13 +12,13 @@ mod third_writer;
 struct Shelf {
     content: Mutex<Option<(u64, Vec<u8>)>>,
     last: Mutex<u64>,
-    /// Writes that are done and answered as if they had not been.
+    /// Number of writes that succeed but are answered with an error.
     unanswered: Mutex<usize>,
-    /// Writes that fail because somebody else's comes first.
+    /// Number of writes that fail because another writer is first.
     preceded: Mutex<Option<Vec<u8>>>,
     /// Writes are refused.
     refuses: Mutex<bool>,
-    /// The next write does not come back: a defect.
+    /// The next write panics: a defect.
     breaks: Mutex<bool>,
 }
 
@@ -42,7 +42,7 @@ impl Shelf {
         self.now().map(|stored| stored.version)
     }
 
-    fn kept(&self) -> Checkpoint {
+    fn stored(&self) -> Checkpoint {
         checkpoint_codec::decode(&self.now().unwrap().content.unwrap()).unwrap()
     }
 
@@ -84,7 +84,7 @@ impl CheckpointStore for Shelf {
     }
 }
 
-/// Takes the run over from what is there now.
+/// Takes over the run from the current checkpoint.
 async fn take(shelf: &Arc<Shelf>, checkpoint: &Checkpoint) -> Version {
     let over = shelf.version();
     write_first(shelf.as_ref(), checkpoint, over.as_ref())
@@ -107,7 +107,7 @@ fn checkpoint(epoch: u64, holder: &str) -> Checkpoint {
         targets: vec!["global".to_owned()],
         discovers_targets: false,
     };
-    let begun = Begun {
+    let run_start = RunStart {
         version: 1,
         uuid: "run".to_owned(),
         start: Timestamp::UNIX_EPOCH,
@@ -115,7 +115,7 @@ fn checkpoint(epoch: u64, holder: &str) -> Checkpoint {
         ca_key: String::new(),
         plugins: vec![planned],
     };
-    Checkpoint::new(begun, epoch, holder.to_owned())
+    Checkpoint::new(run_start, epoch, holder.to_owned())
 }
 
 fn launching() -> Record {
@@ -123,46 +123,46 @@ fn launching() -> Record {
     Record::Launching { plugin, deadline: None }
 }
 
-/// W-1: an aggregator that has lost the run learns so with its next write, and nothing that waits for that write happens.
+/// W-1: an aggregator that lost the run detects it with its next write, and nothing that waits for that write happens.
 #[tokio::test(start_paused = true)]
-async fn two_aggregators_never_both_act() {
+async fn two_aggregators_never_act_at_the_same_time() {
     let shelf = Arc::<Shelf>::default();
     let first = checkpoint_writer(&shelf, checkpoint(1, "old")).await;
     first.record(&launching());
     first.barrier().wait().await;
-    assert_eq!(shelf.kept().records(Timestamp::MIN)[1], launching());
+    assert_eq!(shelf.stored().records(Timestamp::MIN)[1], launching());
 
     take(&shelf, &checkpoint(2, "new")).await;
     first.record(&Record::Finishing);
-    let acted = timeout(LOOK * 10, first.barrier().wait()).await;
+    let acted = timeout(CHECK_INTERVAL * 10, first.barrier().wait()).await;
     assert!(acted.is_err(), "it acted");
     let lost = OwnershipLost::Overtaken {
         holder: "new".to_owned(),
         epoch: 2,
     };
     assert_eq!(first.ownership_lost().await, lost);
-    assert_eq!(shelf.kept(), checkpoint(2, "new"));
+    assert_eq!(shelf.stored(), checkpoint(2, "new"));
 }
 
-/// One that does nothing learns it as well, before long.
+/// An idle aggregator detects it with the next check.
 #[tokio::test(start_paused = true)]
-async fn an_idle_aggregator_learns_that_it_lost() {
+async fn idle_aggregator_detects_lost_ownership() {
     let shelf = Arc::<Shelf>::default();
     let first = checkpoint_writer(&shelf, checkpoint(1, "old")).await;
     let second = checkpoint_writer(&shelf, checkpoint(2, "new")).await;
-    let lost = timeout(LOOK * 2, first.ownership_lost()).await.unwrap();
+    let lost = timeout(CHECK_INTERVAL * 2, first.ownership_lost()).await.unwrap();
     assert!(matches!(lost, OwnershipLost::Overtaken { epoch: 2, .. }), "{lost}");
-    // And when it is removed.
+    // Also when the checkpoint is deleted.
     *shelf.content.lock().unwrap() = None;
     assert_eq!(
-        timeout(LOOK * 2, second.ownership_lost()).await,
+        timeout(CHECK_INTERVAL * 2, second.ownership_lost()).await,
         Ok(OwnershipLost::Removed)
     );
 }
 
-/// Of two that take a run over at the same time one gets it.
+/// Of two concurrent takeovers one succeeds.
 #[tokio::test(start_paused = true)]
-async fn one_of_two_gets_the_run() {
+async fn one_of_two_takeovers_succeeds() {
     let shelf = Arc::<Shelf>::default();
     let taken = write_first(shelf.as_ref(), &checkpoint(1, "one"), None).await;
     assert_eq!(taken, Ok(shelf.version()));
@@ -170,21 +170,21 @@ async fn one_of_two_gets_the_run() {
         write_first(shelf.as_ref(), &checkpoint(1, "other"), None).await,
         Ok(None)
     );
-    assert_eq!(shelf.kept().holder, "one");
+    assert_eq!(shelf.stored().holder, "one");
 }
 
-/// A claim that failed on its way does not replace one that was made meanwhile.
+/// A takeover whose request was lost does not replace one that was written meanwhile.
 #[tokio::test(start_paused = true)]
-async fn a_claim_that_failed_takes_nothing_from_another() {
+async fn takeover_with_a_lost_request_does_not_replace_another() {
     let shelf = Arc::<Shelf>::default();
     *shelf.preceded.lock().unwrap() = Some(checkpoint_codec::encode(&checkpoint(1, "other")));
     assert_eq!(write_first(shelf.as_ref(), &checkpoint(1, "me"), None).await, Ok(None));
-    assert_eq!(shelf.kept(), checkpoint(1, "other"));
+    assert_eq!(shelf.stored(), checkpoint(1, "other"));
 }
 
-/// The first write of a takeover is lost on its way, and the old aggregator, of a lower epoch, writes meanwhile.
+/// The request of a takeover's first write is lost, and the old aggregator, of a lower epoch, writes meanwhile.
 #[tokio::test(start_paused = true)]
-async fn takeover_after_lost_write_keeps_what_the_old_aggregator_wrote_meanwhile() {
+async fn takeover_after_lost_write_retains_writes_of_the_old_aggregator() {
     let shelf = Arc::<Shelf>::default();
     let decided = take(&shelf, &checkpoint(1, "old")).await;
     let mut newer = checkpoint(1, "old");
@@ -193,17 +193,17 @@ async fn takeover_after_lost_write_keeps_what_the_old_aggregator_wrote_meanwhile
     *shelf.preceded.lock().unwrap() = Some(checkpoint_codec::encode(&newer));
     let taken = write_first(shelf.as_ref(), &checkpoint(2, "new"), Some(&decided)).await;
     assert_eq!(taken, Ok(None));
-    assert_eq!(shelf.kept(), newer);
+    assert_eq!(shelf.stored(), newer);
 }
 
-/// A process that may not write any more says so before long.
+/// A process that may no longer write reports it after a limited time.
 #[tokio::test(start_paused = true)]
-async fn writes_that_are_refused_end_the_waiting() {
+async fn refused_writes_end_with_lost_ownership() {
     let shelf = Arc::<Shelf>::default();
     let checkpoint_writer = checkpoint_writer(&shelf, checkpoint(1, "me")).await;
     *shelf.refuses.lock().unwrap() = true;
     checkpoint_writer.record(&launching());
-    let lost = timeout(REFUSED_AT_MOST * 2, checkpoint_writer.ownership_lost())
+    let lost = timeout(MAX_REFUSED * 2, checkpoint_writer.ownership_lost())
         .await
         .unwrap();
     assert_eq!(lost, OwnershipLost::Refused("no".to_owned()));
@@ -217,28 +217,28 @@ async fn panic_of_the_task_is_ownership_lost() {
     *shelf.breaks.lock().unwrap() = true;
     checkpoint_writer.record(&launching());
     assert_eq!(
-        timeout(LOOK * 2, checkpoint_writer.ownership_lost()).await,
+        timeout(CHECK_INTERVAL * 2, checkpoint_writer.ownership_lost()).await,
         Ok(OwnershipLost::Ended)
     );
-    let acted = timeout(LOOK * 10, checkpoint_writer.barrier().wait()).await;
+    let acted = timeout(CHECK_INTERVAL * 10, checkpoint_writer.barrier().wait()).await;
     assert!(acted.is_err(), "it acted");
 }
 
-/// A write whose answer was lost is not another aggregator's.
+/// A write whose response was lost is not taken for a write of another aggregator.
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_was_lost_loses_nothing() {
+async fn write_with_a_lost_response_retains_ownership() {
     let shelf = Arc::<Shelf>::default();
     *shelf.unanswered.lock().unwrap() = 1;
     let checkpoint_writer = checkpoint_writer(&shelf, checkpoint(1, "me")).await;
     *shelf.unanswered.lock().unwrap() = 2;
     checkpoint_writer.record(&launching());
     checkpoint_writer.barrier().wait().await;
-    assert_eq!(shelf.kept().records(Timestamp::MIN)[1], launching());
+    assert_eq!(shelf.stored().records(Timestamp::MIN)[1], launching());
 }
 
-/// What can wait is written with the rest, or after a while.
+/// Changes that are not urgent are written with the next urgent one, or after an interval.
 #[tokio::test(start_paused = true)]
-async fn what_can_wait_does() {
+async fn change_that_is_not_urgent_is_written_after_an_interval() {
     let shelf = Arc::<Shelf>::default();
     let checkpoint_writer = checkpoint_writer(&shelf, checkpoint(1, "me")).await;
     let begun = tokio::time::Instant::now();
@@ -246,5 +246,5 @@ async fn what_can_wait_does() {
         plugin: PluginName::parse("p").unwrap(),
     });
     checkpoint_writer.barrier().wait().await;
-    assert_eq!(begun.elapsed().as_secs(), LOOK.as_secs());
+    assert_eq!(begun.elapsed().as_secs(), CHECK_INTERVAL.as_secs());
 }

@@ -7,10 +7,10 @@
 use sha2::{Digest as _, Sha256};
 use sono_run::Record;
 
-/// A part of the journal that was on disk cannot be read any more.
+/// A part of the journal that was on disk can no longer be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Damage {
-    /// The bytes are not those that were written.
+    /// The bytes differ from the written ones.
     #[error("record {record} at byte {offset} is damaged, although later records are intact")]
     Corrupt {
         /// Number of the record, from 1 on.
@@ -18,7 +18,7 @@ pub(crate) enum Damage {
         /// Where its line begins.
         offset: u64,
     },
-    /// The bytes are right and mean nothing to this program.
+    /// The bytes are intact, but this program cannot decode the record.
     #[error("record {record} at byte {offset} is not supported by this version: {reason}")]
     Unknown {
         /// Number of the record, from 1 on.
@@ -143,7 +143,7 @@ mod tests {
         }
     }
 
-    /// A file of batches, and where each record ends and what was synced then.
+    /// A file of batches, with the end of each record and the synced length at that time.
     fn file(batches: &[usize]) -> (Vec<u8>, Vec<Record>, Vec<usize>) {
         let (mut bytes, mut records, mut ends) = (Vec::new(), Vec::new(), Vec::new());
         for batch in batches {
@@ -159,9 +159,9 @@ mod tests {
     }
 
     proptest! {
-        /// Cut at any byte: everything that was whole is read, nothing else, and no acknowledged record is lost.
+        /// A file cut at any byte yields all complete records and no others; no acknowledged record is lost.
         #[test]
-        fn a_torn_end_loses_only_what_was_torn(batches in prop::collection::vec(0_usize..5, 0..6), cut: prop::sample::Index) {
+        fn torn_end_loses_only_unsynced_records(batches in prop::collection::vec(0_usize..5, 0..6), cut: prop::sample::Index) {
             let (bytes, records, ends) = file(&batches);
             let cut = cut.index(bytes.len() + 1);
             let whole = ends.iter().filter(|end| **end <= cut).count();
@@ -170,10 +170,10 @@ mod tests {
             prop_assert_eq!(decoded.length, if whole == 0 { 0 } else { ends[whole - 1] as u64 });
         }
 
-        /// A changed byte is never taken for what was written: within what was synced it is named, in the last batch it
-        /// ends the journal there.
+        /// A changed byte is always detected: within the synced part it is reported as damage, in the last batch it ends the
+        /// journal.
         #[test]
-        fn damage_is_named_where_it_had_been_acknowledged(
+        fn damage_of_synced_records_is_reported(
             batches in prop::collection::vec(1_usize..5, 1..6), at: prop::sample::Index, change in 1_u8..,
         ) {
             let (mut bytes, records, ends) = file(&batches);
@@ -185,7 +185,7 @@ mod tests {
             match decode(&bytes) {
                 Ok(decoded) => {
                     prop_assert_eq!(&decoded.records, &records[..damaged]);
-                    // An end of line that became something else joins two lines: the second is gone with the first.
+                    // A changed end of line joins two lines, and both are lost.
                     prop_assert!(damaged >= last_batch || ends[damaged] == at + 1 && damaged + 1 >= last_batch && *batches.last().unwrap() == 1, "silently lost");
                 }
                 Err(damage) => {
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_of_a_later_version_is_named() {
+    fn record_of_a_later_version_is_an_error() {
         let mut bytes = Vec::new();
         encode(&Record::Finishing, 0, &mut bytes);
         let content = "0 {\"Paused\":{}}";

@@ -1,4 +1,4 @@
-//! The journal's file: its thread appends and syncs, and one sync serves everybody who waits for it.
+//! The journal's file: its thread appends and syncs, and one sync serves all waiting callers.
 //!
 //! An appended record is never lost: while the disk is full, or after a failed sync, it stays in memory and is written with the next,
 //! and a moment later at the latest. A failure is reported to a waiting caller at once, unless the caller waits for free space.
@@ -20,23 +20,23 @@ use sono_run::{NotRecorded, Record};
 use super::codec;
 use crate::durability::disk_full::{DiskFull, DiskFullGuard, IsDiskFull as _};
 
-/// Records that are written before a sync, at most.
-const BATCH: usize = 4096;
+/// Maximum number of records per sync.
+const MAX_BATCH: usize = 4096;
 /// Capacity of the buffer that is retained between batches, in bytes.
-const USUAL: usize = 64 << 10;
+const RETAINED_CAPACITY: usize = 64 << 10;
 /// Delay of the next attempt after a failed write, unless more records are appended before.
-const RETRY: Duration = Duration::from_millis(500);
+const RETRY_PAUSE: Duration = Duration::from_millis(500);
 
 /// Called once records are on disk, or could not be written.
 pub(super) type Done = Box<dyn FnOnce(Result<(), NotRecorded>) + Send>;
 
 /// A callback that waits for records to be on disk.
-pub(super) enum Wait {
+pub(super) enum Callback {
     /// Called at once after a failure.
     Now(Done),
     /// Waits while the disk is full.
     Patiently(Done),
-    /// Waits as well, and replaces the one before: only the newest is needed.
+    /// Waits while the disk is full, and replaces the previous callback of this kind.
     Newest(Done),
 }
 
@@ -45,7 +45,7 @@ pub(super) enum Wait {
 pub(super) struct Append {
     pub(super) records: Vec<Record>,
     pub(super) names: Option<PathBuf>,
-    pub(super) wait: Option<Wait>,
+    pub(super) wait: Option<Callback>,
 }
 
 pub(super) enum Order {
@@ -53,7 +53,7 @@ pub(super) enum Order {
     Close,
 }
 
-impl Wait {
+impl Callback {
     pub(super) fn done(self) -> Done {
         match self {
             Self::Now(done) | Self::Patiently(done) | Self::Newest(done) => done,
@@ -61,7 +61,7 @@ impl Wait {
     }
 }
 
-/// The file of a journal; tests have one that is full.
+/// The file of a journal, or a simulated disk in tests.
 pub(super) trait Storage {
     /// Writes all bytes at this offset, over any earlier ones.
     fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()>;
@@ -79,14 +79,14 @@ impl Storage for fs_err::File {
     }
 }
 
-/// Why it is not written.
+/// Why records are not on disk.
 #[derive(Clone)]
-struct Unwritten {
+struct WriteFailure {
     reason: String,
     full: bool,
 }
 
-impl Unwritten {
+impl WriteFailure {
     fn new(error: &io::Error) -> Self {
         Self {
             reason: error.to_string(),
@@ -97,11 +97,11 @@ impl Unwritten {
 
 pub(super) struct JournalFile<S> {
     file: S,
-    /// Up to there it is on disk.
+    /// Length of the part that is on disk.
     synced: u64,
-    /// What follows: written or not.
+    /// The bytes after the synced part, whether written or not.
     unsynced: Vec<u8>,
-    /// How much of that is written.
+    /// Number of these bytes that are written.
     written: usize,
     /// Callbacks that wait while the disk is full.
     patient: Vec<Done>,
@@ -130,7 +130,7 @@ impl<S: Storage> JournalFile<S> {
         let mut open = true;
         while open {
             let first = if self.waits.is_some() {
-                orders.recv_timeout(RETRY)
+                orders.recv_timeout(RETRY_PAUSE)
             } else {
                 orders.recv().map_err(mpsc::RecvTimeoutError::from)
             };
@@ -148,16 +148,16 @@ impl<S: Storage> JournalFile<S> {
                     }
                     Order::Close => open = false,
                 }
-                next = (open && count < BATCH).then(|| orders.try_recv().ok()).flatten();
+                next = (open && count < MAX_BATCH).then(|| orders.try_recv().ok()).flatten();
             }
-            self.take_in(batch, !open);
+            self.write_batch(batch, !open);
         }
         // Callbacks that still wait are answered when this is dropped: their records will not be written.
     }
 
     /// Writes a batch, and calls its callbacks.
-    fn take_in(&mut self, batch: Vec<Append>, last: bool) {
-        // Only now: a name that was given while a directory was being synced may have been too late for that.
+    fn write_batch(&mut self, batch: Vec<Append>, last: bool) {
+        // Directories are synced per batch: a name added during an earlier sync may not be part of that sync.
         let mut directories: BTreeMap<PathBuf, Result<(), NotRecorded>> = BTreeMap::new();
         for directory in batch.iter().filter_map(|append| append.names.as_ref()) {
             if !directories.contains_key(directory) {
@@ -175,14 +175,15 @@ impl<S: Storage> JournalFile<S> {
             }
             match wait {
                 None => {}
-                Some(Wait::Now(done)) => now.push((done, named)),
-                Some(Wait::Patiently(done)) => self.patient.push(done),
-                Some(Wait::Newest(done)) => self.newest = Some(done),
+                Some(Callback::Now(done)) => now.push((done, named)),
+                Some(Callback::Patiently(done)) => self.patient.push(done),
+                Some(Callback::Newest(done)) => self.newest = Some(done),
             }
         }
-        let somebody = !now.is_empty() || !self.patient.is_empty() || self.newest.is_some() || self.waits.is_some();
-        let outcome = self.write(somebody || last);
-        self.remember(outcome.as_ref().err());
+        let is_sync_requested =
+            !now.is_empty() || !self.patient.is_empty() || self.newest.is_some() || self.waits.is_some();
+        let outcome = self.write(is_sync_requested || last);
+        self.report(outcome.as_ref().err());
         let reported = outcome.clone().map_err(|error| NotRecorded(error.reason));
         for (done, named) in now {
             done(named.and_then(|()| reported.clone()));
@@ -190,19 +191,19 @@ impl<S: Storage> JournalFile<S> {
         if outcome.is_err_and(|error| error.full) {
             return;
         }
-        // A status is older than the end of the run that another callback may report.
+        // The status precedes other callbacks, which may report the end of the run.
         for done in self.newest.take().into_iter().chain(self.patient.drain(..)) {
             done(reported.clone());
         }
     }
 
     /// Reports a full disk when that changes, and any other failure each time.
-    fn remember(&mut self, error: Option<&Unwritten>) {
-        const WHAT: &str = "the journal";
+    fn report(&mut self, error: Option<&WriteFailure>) {
+        const SUBJECT: &str = "the journal";
         match error {
             Some(error) if error.full => {
                 let disk_full = &self.disk_full;
-                self.waits.get_or_insert_with(|| disk_full.wait(WHAT, &error.reason));
+                self.waits.get_or_insert_with(|| disk_full.wait(SUBJECT, &error.reason));
             }
             Some(error) => {
                 tracing::error!(error = error.reason, "cannot write the journal");
@@ -210,20 +211,20 @@ impl<S: Storage> JournalFile<S> {
             }
             None => {
                 if let Some(waits) = self.waits.take() {
-                    DiskFullGuard::end(waits, WHAT);
+                    DiskFullGuard::end(waits, SUBJECT);
                 }
             }
         }
     }
 
-    fn write(&mut self, sync: bool) -> Result<(), Unwritten> {
+    fn write(&mut self, sync: bool) -> Result<(), WriteFailure> {
         let rest = &self.unsynced[self.written..];
         if !rest.is_empty() {
             // The next attempt overwrites the remains of this one.
             let offset = self.synced + self.written as u64;
             self.file
                 .write_at(offset, rest)
-                .map_err(|error| Unwritten::new(&error))?;
+                .map_err(|error| WriteFailure::new(&error))?;
             self.written = self.unsynced.len();
         }
         if sync && self.written > 0 {
@@ -231,13 +232,13 @@ impl<S: Storage> JournalFile<S> {
             if let Err(error) = self.file.sync() {
                 // After a failed sync the system may have dropped the data, and the next sync may succeed without it.
                 self.written = 0;
-                return Err(Unwritten::new(&error));
+                return Err(WriteFailure::new(&error));
             }
             self.synced += self.written as u64;
             self.written = 0;
             self.unsynced.clear();
             // A batch of thousands may have been large.
-            self.unsynced.shrink_to(USUAL);
+            self.unsynced.shrink_to(RETAINED_CAPACITY);
         }
         Ok(())
     }
@@ -259,17 +260,17 @@ mod tests {
     use std::sync::{Mutex, PoisonError};
 
     use super::*;
-    use crate::durability::disk_full::tests::{listening, no_room};
+    use crate::durability::disk_full::tests::{disk_full_error, listening};
 
-    /// A disk of that much room.
+    /// A disk with a limited size.
     #[derive(Clone, Default)]
     struct Small(Arc<Mutex<Disk>>);
 
     #[derive(Default)]
     struct Disk {
-        room: usize,
+        size: usize,
         bytes: Vec<u8>,
-        /// A sync fails, and what was written since the last one is gone.
+        /// The next sync fails and loses the bytes written since the previous one.
         loses: bool,
         synced: usize,
     }
@@ -291,10 +292,10 @@ mod tests {
             let offset = usize::try_from(offset).map_err(io::Error::other)?;
             disk.bytes.truncate(offset);
             assert_eq!(disk.bytes.len(), offset, "no hole");
-            let fits = bytes.len().min(disk.room.saturating_sub(offset));
+            let fits = bytes.len().min(disk.size.saturating_sub(offset));
             disk.bytes.extend_from_slice(&bytes[..fits]);
             if fits < bytes.len() {
-                return Err(no_room());
+                return Err(disk_full_error());
             }
             Ok(())
         }
@@ -321,9 +322,9 @@ mod tests {
     }
 
     impl Case {
-        fn new(room: usize) -> Self {
+        fn new(size: usize) -> Self {
             let disk = Small::default();
-            disk.disk().room = room;
+            disk.disk().size = size;
             let (shortages, disk_full) = listening();
             Self {
                 file: JournalFile::new(disk.clone(), 0, &Arc::default(), &disk_full),
@@ -338,14 +339,14 @@ mod tests {
             Box::new(move |outcome| reported.lock().unwrap().push((who, outcome)))
         }
 
-        fn take_in(&mut self, records: usize, wait: Option<Wait>) {
+        fn write_batch(&mut self, records: usize, wait: Option<Callback>) {
             let records = vec![Record::Finishing; records];
             let append = Append {
                 records,
                 wait,
                 ..Append::default()
             };
-            self.file.take_in(vec![append], false);
+            self.file.write_batch(vec![append], false);
         }
 
         fn reported(&self) -> Vec<(&'static str, Result<(), NotRecorded>)> {
@@ -354,58 +355,58 @@ mod tests {
     }
 
     fn full() -> Result<(), NotRecorded> {
-        Err(NotRecorded(no_room().to_string()))
+        Err(NotRecorded(disk_full_error().to_string()))
     }
 
-    /// Nothing that was appended while the volume was full is missing afterwards, whoever waited for it or did not; those who
-    /// have patience are reported then, and of the newest status only the last.
+    /// Records appended while the volume was full are written afterwards, with or without a waiting callback. Patient callbacks
+    /// are called then, and only the newest status callback.
     #[test]
-    fn records_that_found_no_room_are_written_once_there_is_some() {
+    fn records_on_full_disk_are_written_once_space_is_free() {
         let mut case = Case::new(60);
         let done = case.done("first");
-        case.take_in(1, Some(Wait::Now(done)));
+        case.write_batch(1, Some(Callback::Now(done)));
         assert_eq!(case.reported(), [("first", Ok(()))]);
 
-        case.take_in(3, None);
+        case.write_batch(3, None);
         let (now, patient) = (case.done("now"), case.done("patient"));
-        case.take_in(1, Some(Wait::Patiently(patient)));
+        case.write_batch(1, Some(Callback::Patiently(patient)));
         for name in ["status 1", "status 2"] {
             let done = case.done(name);
-            case.take_in(0, Some(Wait::Newest(done)));
+            case.write_batch(0, Some(Callback::Newest(done)));
         }
-        case.take_in(1, Some(Wait::Now(now)));
+        case.write_batch(1, Some(Callback::Now(now)));
         assert_eq!(case.reported(), [("now", full())]);
         assert_eq!(case.disk.records().len(), 1);
         assert_eq!(case.shortages.lock().unwrap().len(), 1, "reported once");
 
-        case.disk.disk().room = 1 << 20;
-        case.take_in(0, None);
+        case.disk.disk().size = 1 << 20;
+        case.write_batch(0, None);
         assert_eq!(case.reported(), [("status 2", Ok(())), ("patient", Ok(()))]);
         assert_eq!(case.disk.records(), vec![Record::Finishing; 6]);
         assert!(case.file.waits.is_none());
     }
 
-    /// What the system gave up after a sync that failed is written again: the next sync would say that all is well.
+    /// Bytes that the system dropped after a failed sync are written again, because the next sync would succeed without them.
     #[test]
-    fn what_a_failed_sync_lost_is_written_again() {
+    fn records_lost_by_a_failed_sync_are_written_again() {
         let mut case = Case::new(1 << 20);
         case.disk.disk().loses = true;
         let done = case.done("now");
-        case.take_in(2, Some(Wait::Now(done)));
+        case.write_batch(2, Some(Callback::Now(done)));
         let patient = case.done("patient");
-        case.take_in(1, Some(Wait::Patiently(patient)));
+        case.write_batch(1, Some(Callback::Patiently(patient)));
         let lost = || Err(NotRecorded("lost".to_owned()));
         assert_eq!(case.reported(), [("now", lost()), ("patient", lost())]);
         case.disk.disk().loses = false;
         let again = case.done("again");
-        case.take_in(0, Some(Wait::Now(again)));
+        case.write_batch(0, Some(Callback::Now(again)));
         assert_eq!(case.reported(), [("again", Ok(()))]);
         assert_eq!(case.disk.records(), vec![Record::Finishing; 3]);
     }
 
-    /// Room that comes back is noticed without anything new to write.
+    /// Free space is detected without a new record.
     #[test]
-    fn a_journal_tries_again_by_itself() {
+    fn journal_on_full_disk_retries_without_new_records() {
         let Case {
             disk,
             mut file,
@@ -423,12 +424,12 @@ mod tests {
                 ..Append::default()
             })
         };
-        let done = Wait::Now(Box::new(move |outcome| at_once.send(outcome).unwrap()));
+        let done = Callback::Now(Box::new(move |outcome| at_once.send(outcome).unwrap()));
         orders.send(append(done)).unwrap();
         assert_eq!(answer.recv().unwrap(), full());
-        let done = Wait::Patiently(Box::new(move |outcome| reply.send(outcome).unwrap()));
+        let done = Callback::Patiently(Box::new(move |outcome| reply.send(outcome).unwrap()));
         orders.send(append(done)).unwrap();
-        disk.disk().room = 1 << 20;
+        disk.disk().size = 1 << 20;
         assert_eq!(answer.recv().unwrap(), Ok(()));
         assert_eq!(disk.records(), vec![Record::Finishing; 2]);
         orders.send(Order::Close).unwrap();

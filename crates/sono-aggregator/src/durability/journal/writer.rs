@@ -12,7 +12,7 @@ use tokio::{sync::watch, time::timeout};
 
 use super::{
     codec::{self, Damage},
-    file::{Append, Done, JournalFile, Order, Storage, Wait, sync_directory},
+    file::{Append, Callback, Done, JournalFile, Order, Storage, sync_directory},
 };
 use crate::{durability::disk_full::DiskFull, error::JournalError};
 
@@ -33,7 +33,7 @@ pub(crate) struct Opened {
 }
 
 impl Journal {
-    /// Opens the file at `path`, or makes it. It holds a key: only its owner may read it. Blocking.
+    /// Opens or creates the file at `path`. It contains a private key, so only its owner may read it. Blocking.
     pub(crate) fn open(path: &Path, disk_full: &DiskFull) -> Result<Opened, JournalError> {
         let failed = |step| {
             move |source| JournalError::File {
@@ -94,7 +94,7 @@ impl Journal {
         let syncs = Arc::<AtomicU64>::default();
         let file = JournalFile::new(file, length, &syncs, disk_full);
         std::thread::Builder::new().name("journal".to_owned()).spawn(move || {
-            // In this order: it is dropped after the file, whose lock is free then.
+            // Dropped after the file, so the lock is released first.
             let _lives = lives;
             let mut file = file;
             file.serve(&received);
@@ -118,11 +118,11 @@ impl Journal {
     }
 
     /// Appends records; `done` is called on the journal's thread once they, and everything that was appended before, are
-    /// synced, or could not be. Without `done` they are synced with the next that has one.
+    /// synced, or could not be. Without `done` they are synced with the next records that have a callback.
     pub(crate) fn append(&self, records: Vec<Record>, done: Option<Done>) {
         self.order(Append {
             records,
-            wait: done.map(Wait::Now),
+            wait: done.map(Callback::Now),
             ..Append::default()
         });
     }
@@ -134,7 +134,7 @@ impl Journal {
         self.order(Append {
             records,
             names: Some(names),
-            wait: Some(Wait::Now(done)),
+            wait: Some(Callback::Now(done)),
         });
     }
 
@@ -142,7 +142,7 @@ impl Journal {
     /// any error but a full disk occurs. It replaces a callback that still waits, which is then never called.
     pub(crate) fn when_synced(&self, done: Done) {
         self.order(Append {
-            wait: Some(Wait::Newest(done)),
+            wait: Some(Callback::Newest(done)),
             ..Append::default()
         });
     }
@@ -155,7 +155,7 @@ impl Journal {
         }
     }
 
-    /// How often it was synced, counted while it lives.
+    /// The number of syncs so far; the counter is live.
     pub(crate) fn syncs(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.syncs)
     }
@@ -166,10 +166,10 @@ impl Journal {
     ///
     /// Dropping the future drops the wait only: the records are written all the same.
     pub(crate) async fn commit_patiently(&self, records: Vec<Record>) -> Result<(), NotRecorded> {
-        self.commit(records, Wait::Patiently).await
+        self.commit(records, Callback::Patiently).await
     }
 
-    async fn commit(&self, records: Vec<Record>, wait: impl FnOnce(Done) -> Wait) -> Result<(), NotRecorded> {
+    async fn commit(&self, records: Vec<Record>, wait: impl FnOnce(Done) -> Callback) -> Result<(), NotRecorded> {
         let (reply, answer) = tokio::sync::oneshot::channel();
         let done = Box::new(move |outcome| {
             // The receiver may have been dropped.
@@ -186,7 +186,7 @@ impl Journal {
 
 impl Drop for Journal {
     fn drop(&mut self) {
-        // Fails only when the thread has ended already. It is not waited for: see `close`.
+        // Fails only if the thread has ended. Drop does not wait for the thread: see `close`.
         self.orders.send(Order::Close).ok();
     }
 }
@@ -199,7 +199,7 @@ mod tests {
 
     const LIMIT: Duration = Duration::from_secs(30);
 
-    /// A disk that does not answer until it is told to.
+    /// A disk that hangs until the test releases it.
     struct Hanging(mpsc::Receiver<()>);
 
     impl Storage for Hanging {
@@ -208,7 +208,7 @@ mod tests {
         }
 
         fn sync(&mut self) -> io::Result<()> {
-            // The test is over at the latest when the other end is dropped.
+            // Released at the latest when the sender is dropped.
             self.0.recv().ok();
             Ok(())
         }
@@ -243,7 +243,7 @@ mod tests {
 
     /// The end of the thread by a defect is an event, also while no request waits for a record.
     #[tokio::test]
-    async fn end_of_the_thread_is_noticed() {
+    async fn end_of_the_journal_thread_resolves_ended() {
         struct Broken;
         impl Storage for Broken {
             fn write_at(&mut self, _: u64, _: &[u8]) -> io::Result<()> {
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_committed_is_there_again_and_a_torn_end_goes() {
+    async fn committed_records_are_read_again_and_a_torn_end_is_removed() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal");
         let opened = Journal::open(&path, &DiskFull::default()).unwrap();
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn many_wait_for_few_syncs() {
+    async fn one_sync_serves_many_callers() {
         let folder = tempfile::tempdir().unwrap();
         let opened = Journal::open(&folder.path().join("journal"), &DiskFull::default()).unwrap();
         let commits = (0..500).map(|_| opened.journal.commit_patiently(vec![Record::Finishing]));
@@ -289,19 +289,22 @@ mod tests {
         assert!(outcomes.iter().all(Result::is_ok));
     }
 
-    /// Whoever waits for a name to be on disk learns when it is not; others do not.
+    /// A caller that waits for a directory entry gets the error of its sync; other callers do not.
     #[tokio::test]
-    async fn a_name_that_is_not_synced_is_told_to_whom_it_concerns() {
+    async fn failed_directory_sync_is_reported_to_its_caller_only() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal");
         let opened = Journal::open(&path, &DiskFull::default()).unwrap();
-        let told = |names: PathBuf| {
+        let outcome = |names: PathBuf| {
             let (reply, answer) = tokio::sync::oneshot::channel();
             let done = Box::new(move |outcome| drop(reply.send(outcome)));
             opened.journal.append_after_names(names, vec![Record::Finishing], done);
             answer
         };
-        let (missing, there) = (told(folder.path().join("missing")), told(folder.path().to_path_buf()));
+        let (missing, there) = (
+            outcome(folder.path().join("missing")),
+            outcome(folder.path().to_path_buf()),
+        );
         assert!(missing.await.unwrap().is_err());
         assert_eq!(there.await.unwrap(), Ok(()));
         opened.journal.close(LIMIT).await;

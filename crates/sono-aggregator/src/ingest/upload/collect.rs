@@ -9,25 +9,25 @@ use tokio::time::Instant;
 
 use super::{Head, Received, Uploads, disk_full_message};
 use crate::{
-    connections::{LONGEST_STALL, UploadSlot},
+    connections::{MAX_STALL, UploadSlot},
     ingest::{
         error::UploadError,
-        quota::Reserved,
-        resume::{Part, Partial, Partials},
+        quota::Reservation,
+        resume::{Partial, Partials, UploadPart},
         spool::Spool,
     },
 };
 
 /// A body that is being received.
-struct Coming {
+struct IncomingBody {
     spool: Spool,
     size: u64,
-    reserved: Reserved,
+    reservation: Reservation,
 }
 
 impl Uploads {
-    /// Takes the body in, a large one into a temporary file; of one that breaks off what came is kept, where its sender may come
-    /// again with the rest.
+    /// Receives the body, a large one into a temporary file. The received part of an interrupted body is retained if its sender
+    /// can resume the upload.
     pub(super) async fn collect(
         &self,
         key: &ResultKey,
@@ -41,85 +41,111 @@ impl Uploads {
         if whole.is_some_and(|whole| whole > limit) {
             return Err(too_large(limit));
         }
-        let mut coming = self.coming(key, head, whole)?;
-        if let Err(error) = self.take_in(&mut coming, stream, slot).await {
+        let mut body = self.start_body(key, head, whole)?;
+        if let Err(error) = self.receive_chunks(&mut body, stream, slot).await {
             match (&error, &head.part) {
-                (UploadError::Broken(_) | UploadError::Preempted(_), Some(part)) if Partials::is_worth(coming.size) => {
-                    self.keep_beginning(key, part, coming).await;
+                (UploadError::Broken(_) | UploadError::Preempted(_), Some(part))
+                    if Partials::is_worth_retaining(body.size) =>
+                {
+                    self.retain_partial(key, part, body).await;
                 }
-                // Free space is worth more than the beginnings of other bodies.
+                // Partial bodies of other uploads are discarded to free space.
                 (UploadError::Full(_), _) => self.partials.forget_all(),
                 _ => {}
             }
             return Err(error);
         }
-        let Coming { spool, size, reserved } = coming;
+        let IncomingBody {
+            spool,
+            size,
+            reservation,
+        } = body;
         if let Some(whole) = whole.filter(|whole| *whole != size) {
             return Err(UploadError::Broken(format!(
                 "the body ended after {size} of {whole} bytes"
             )));
         }
         let content = spool.finish().await.map_err(|error| not_spooled(&error))?;
-        Ok(Received { content, reserved })
+        Ok(Received { content, reservation })
     }
 
     /// The spool for the body: empty, or with the retained beginning.
-    fn coming(&self, key: &ResultKey, head: &Head, whole: Option<u64>) -> Result<Coming, UploadError> {
-        let begun = head.part.as_ref().filter(|part| part.from > 0);
-        let Some(part) = begun else {
+    fn start_body(&self, key: &ResultKey, head: &Head, whole: Option<u64>) -> Result<IncomingBody, UploadError> {
+        let rest = head.part.as_ref().filter(|part| part.from > 0);
+        let Some(part) = rest else {
             self.partials.forget(key);
-            return Ok(Coming {
+            return Ok(IncomingBody {
                 spool: Spool::new(self.incoming.clone(), &self.writers, head.length),
                 size: 0,
-                reserved: Reserved::new(Arc::clone(&self.quota)),
+                reservation: Reservation::new(Arc::clone(&self.quota)),
             });
         };
         let follows = part.whole.is_none() || part.whole == whole;
         let partial = self.partials.take(key, part).filter(|_| follows);
-        let Some(Partial { file, size, reserved }) = partial else {
+        let Some(Partial {
+            file,
+            size,
+            reservation,
+        }) = partial
+        else {
             let from = part.from;
             return Err(UploadError::Gap(format!(
                 "the first {from} bytes of the body are not stored; send the body from the beginning"
             )));
         };
         tracing::info!(plugin_name = %key.plugin, node = %key.target, size, "resuming an interrupted upload");
-        let spool = Spool::behind(file, self.incoming.clone(), &self.writers).map_err(|error| not_spooled(&error))?;
-        Ok(Coming { spool, size, reserved })
+        let spool =
+            Spool::append_to(file, self.incoming.clone(), &self.writers).map_err(|error| not_spooled(&error))?;
+        Ok(IncomingBody {
+            spool,
+            size,
+            reservation,
+        })
     }
 
-    async fn take_in(
+    async fn receive_chunks(
         &self,
-        coming: &mut Coming,
+        body: &mut IncomingBody,
         stream: &mut BodyDataStream,
         slot: &mut UploadSlot,
     ) -> Result<(), UploadError> {
         let limit = self.limits.max_body_bytes;
         let until = Instant::now() + self.limits.max_body_time;
-        while let Some(chunk) = self.next_chunk(stream, slot, until, coming.size).await? {
+        while let Some(chunk) = self.next_chunk(stream, slot, until, body.size).await? {
             let length = chunk.len() as u64;
             self.metrics.received(length);
-            if coming.size + length > limit {
+            if body.size + length > limit {
                 return Err(too_large(limit));
             }
-            coming.reserved.grow(length)?;
-            coming.spool.write(&chunk).await.map_err(|error| not_spooled(&error))?;
-            coming.size += length;
+            body.reservation.grow(length)?;
+            body.spool.write(&chunk).await.map_err(|error| not_spooled(&error))?;
+            body.size += length;
         }
         Ok(())
     }
 
-    async fn keep_beginning(&self, key: &ResultKey, part: &Part, coming: Coming) {
-        let Coming { spool, size, reserved } = coming;
-        match spool.so_far().await {
-            Ok(file) => self
-                .partials
-                .keep(key, part.name.clone(), Partial { file, size, reserved }),
-            // It is only sent again from its beginning.
+    async fn retain_partial(&self, key: &ResultKey, part: &UploadPart, body: IncomingBody) {
+        let IncomingBody {
+            spool,
+            size,
+            reservation,
+        } = body;
+        match spool.into_file().await {
+            Ok(file) => self.partials.retain(
+                key,
+                part.name.clone(),
+                Partial {
+                    file,
+                    size,
+                    reservation,
+                },
+            ),
+            // The sender then starts from the beginning.
             Err(error) => tracing::debug!(%error, "cannot store the received part of an upload"),
         }
     }
 
-    /// The next piece of a body with `size` received bytes and the deadline `until`; `None` at its end.
+    /// The next chunk of a body with `size` received bytes and the deadline `until`; `None` at its end.
     async fn next_chunk(
         &self,
         stream: &mut BodyDataStream,
@@ -129,20 +155,20 @@ impl Uploads {
     ) -> Result<Option<bytes::Bytes>, UploadError> {
         let began = Instant::now();
         let idle = began + self.limits.idle_timeout;
-        let mut looked = began;
+        let mut checked = began;
         let chunk = loop {
-            let look = looked + LONGEST_STALL;
-            let chunk = tokio::time::timeout_at(idle.min(until).min(look), stream.next()).await;
-            let (now, brought) = (
+            let next_check = checked + MAX_STALL;
+            let chunk = tokio::time::timeout_at(idle.min(until).min(next_check), stream.next()).await;
+            let (now, arrived) = (
                 Instant::now(),
-                chunk.as_ref().map_or(0, |chunk| brought(chunk.as_ref())),
+                chunk.as_ref().map_or(0, |chunk| arrived(chunk.as_ref())),
             );
-            if !slot.may_stay(now - looked, brought) {
+            if !slot.may_stay(now - checked, arrived) {
                 return Err(UploadError::Preempted(format!(
                     "the body stalled after {size} bytes while others were waiting"
                 )));
             }
-            looked = now;
+            checked = now;
             match chunk {
                 Ok(chunk) => break chunk,
                 Err(_) if now >= until => {
@@ -172,7 +198,7 @@ fn too_large(limit: u64) -> UploadError {
     ))
 }
 
-fn brought(chunk: Option<&Result<bytes::Bytes, axum::Error>>) -> usize {
+fn arrived(chunk: Option<&Result<bytes::Bytes, axum::Error>>) -> usize {
     match chunk {
         Some(Ok(bytes)) => bytes.len(),
         Some(Err(_)) | None => 0,

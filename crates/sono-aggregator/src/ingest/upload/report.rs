@@ -13,8 +13,8 @@ use crate::ingest::{error::UploadError, staging::Content};
 /// Maximum size of an error report in bytes.
 const MAX_ERROR_BODY: u64 = 64 << 10;
 
-/// What a worker that could not read its result sends instead: `{"error": "…"}`, marked by a header (ours), or without a
-/// file name (Sonobuoy's: weakness W-6).
+/// The reason in an error report, which a worker sends if it cannot read its result: `{"error": "…"}`, marked by a header (sono's
+/// workers), or without a file name (Sonobuoy's workers: weakness W-6).
 pub(super) async fn reported_error(head: &Head, content: Content) -> Result<(Content, Option<String>), UploadError> {
     let (is_error, unnamed) = (head.is_error, head.file_name == constants::DEFAULT_FILE_NAME);
     if !is_error && !unnamed {
@@ -52,7 +52,7 @@ fn error_in(bytes: &[u8], is_error: bool) -> Option<String> {
     let message = fields.as_ref().and_then(|fields| fields.get("error")?.as_str());
     match (is_error, message) {
         (true, Some(message)) => Some(message.to_owned()),
-        // Marked as an error: it is one, whatever it looks like.
+        // A marked body is an error report, whatever its content.
         (true, None) => Some(String::from_utf8_lossy(bytes).into_owned()),
         (false, message) => message
             .filter(|_| fields.as_ref().is_some_and(|fields| fields.len() == 1))

@@ -10,7 +10,7 @@ use sono_types::{OverallStatus, RunStatus, status::plugin_status};
 
 use super::{BOUNDS, Metrics, Refused};
 
-/// Everything that is counted, and what the status says in numbers.
+/// All counters, and the numbers in the status.
 pub(crate) fn text(metrics: &Metrics, status: &RunStatus) -> String {
     let mut text = String::new();
     write(metrics, status, &mut text).expect("writing to a string cannot fail");

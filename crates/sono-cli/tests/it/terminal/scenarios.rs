@@ -376,7 +376,7 @@ fn others() -> Vec<Scenario> {
         Scenario::new("completion", &["bash"]).without_foreign_text(),
         Scenario::new("completion", &["zsh"]).without_foreign_text(),
         Scenario::new("__document", &["reference"]).without_foreign_text(),
-        Scenario::new("__document", &["person-role"]).without_foreign_text(),
+        Scenario::new("__document", &["runner-role"]).without_foreign_text(),
         Scenario::new("host-check", &["--help"]).without_foreign_text(),
     ]
 }

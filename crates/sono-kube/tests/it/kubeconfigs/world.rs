@@ -3,7 +3,7 @@
 use std::net::{IpAddr, TcpListener};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use sono_testkit::{Identity, ProxyLogin, ProxyServer, Template, Validity, WhoServer};
+use sono_testkit::{Identity, ProxyLogin, ProxyServer, Template, Validity, WhoamiServer};
 
 /// `user` and `pass:word@`.
 const LOGIN: ProxyLogin = ProxyLogin {
@@ -20,20 +20,20 @@ pub(super) struct World {
     pub(super) expired_authority: Identity,
     /// The certificate of [`World::secure`], signed by the authority.
     pub(super) leaf: Identity,
-    pub(super) secure: WhoServer,
+    pub(super) secure: WhoamiServer,
     /// `None` if this machine has no IPv6.
-    pub(super) secure_ipv6: Option<WhoServer>,
+    pub(super) secure_ipv6: Option<WhoamiServer>,
     /// A server without TLS.
-    pub(super) plain: WhoServer,
+    pub(super) plain: WhoamiServer,
     /// A CA certificate and a server that uses it.
-    pub(super) own: (Identity, WhoServer),
+    pub(super) own: (Identity, WhoamiServer),
     /// A self-signed certificate without CA flag, and its server.
-    pub(super) lonely: (Identity, WhoServer),
+    pub(super) lonely: (Identity, WhoamiServer),
     /// A server with a certificate for `kubernetes.internal` only.
-    pub(super) renamed: WhoServer,
+    pub(super) renamed: WhoamiServer,
     /// A server with a CA certificate that the authority signed.
-    pub(super) intermediate: WhoServer,
-    pub(super) expired: (Identity, WhoServer),
+    pub(super) intermediate: WhoamiServer,
+    pub(super) expired: (Identity, WhoamiServer),
     /// The client certificate.
     pub(super) client: Identity,
     pub(super) proxy: ProxyServer,
@@ -55,7 +55,7 @@ impl World {
         };
         let authority = root("sono-test-root", Validity::Current);
         let local: IpAddr = [127, 0, 0, 1].into();
-        let start = |identity: &Identity| WhoServer::secure(local, identity, &authority);
+        let start = |identity: &Identity| WhoamiServer::secure(local, identity, &authority);
         let leaf = authority.issue(&Template {
             hosts: &["localhost", "127.0.0.1", "0.0.0.0", "::1", ELSEWHERE],
             ..Template::default()
@@ -82,11 +82,11 @@ impl World {
             ..Template::default()
         });
         let secure = start(&leaf);
-        let plain = WhoServer::plain();
+        let plain = WhoamiServer::plain();
         Self {
             secure_ipv6: TcpListener::bind("[::1]:0")
                 .is_ok()
-                .then(|| WhoServer::secure("::1".parse().unwrap(), &leaf, &authority)),
+                .then(|| WhoamiServer::secure("::1".parse().unwrap(), &leaf, &authority)),
             client: authority.issue(&Template {
                 name: "jane",
                 hosts: &[],
@@ -121,7 +121,7 @@ impl World {
     }
 
     pub(super) fn ipv6_port(&self) -> u16 {
-        self.secure_ipv6.as_ref().map_or(0, WhoServer::port)
+        self.secure_ipv6.as_ref().map_or(0, WhoamiServer::port)
     }
 
     /// The server and authority of [`World::secure`].

@@ -146,7 +146,7 @@ fn a_stream_without_tests_is_unknown() {
     for content in ["", "PASS\n", "{\"Action\":\"pass\",\"Package\":\"p\"}\n"] {
         assert_eq!(
             read(content.as_bytes(), "f.json", Compatibility::default()),
-            Outcome::unreadable("the file has no finished tests"),
+            ParsedFile::unreadable("the file has no finished tests"),
             "{content:?}"
         );
     }

@@ -2,7 +2,7 @@
 
 use super::attributes::Attributes;
 
-/// Outcome in an attribute, from best to worst.
+/// ParsedFile in an attribute, from best to worst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum AttributeOutcome {
     Passed,

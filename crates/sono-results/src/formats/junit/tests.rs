@@ -14,7 +14,7 @@ fn check(xml: &str, expected_status: &str, expected_items: &Value) {
 fn check_error(xml: &[u8], expected: &str) {
     assert_eq!(
         read(xml, Compatibility::default()),
-        Outcome::unreadable(expected),
+        ParsedFile::unreadable(expected),
         "{}",
         String::from_utf8_lossy(xml)
     );

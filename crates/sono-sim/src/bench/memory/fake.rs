@@ -18,7 +18,7 @@ use super::{
 use crate::{
     aggregator::{Aggregator, high_water, resident},
     content,
-    world::{Environments, Plan, Plugin, World},
+    world::{Environments, Plugin, World, WorldParameters},
 };
 
 const PLUGIN: &str = "p";
@@ -37,7 +37,7 @@ pub(super) async fn measure(
     hold: Duration,
 ) -> anyhow::Result<Point> {
     let names: Vec<String> = (0..nodes).map(content::node).collect();
-    let world = World::new(Plan {
+    let world = World::new(WorldParameters {
         nodes: names.clone(),
         plugins: vec![Plugin {
             name: PLUGIN,

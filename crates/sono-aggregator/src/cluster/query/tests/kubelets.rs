@@ -1,10 +1,10 @@
-//! What is asked of kubelets through the API server.
+//! Queries of kubelets through the API server.
 
 use serde_json::json;
 
 use super::{Bench, names};
 
-/// `minimal` has no right to get `nodes/proxy`. What is missing is one row, and no node's health is made up.
+/// `minimal` has no right to get `nodes/proxy`. The missing data is one row, and the health of nodes is not invented.
 #[tokio::test]
 async fn kubelets_without_the_right_to_nodes_proxy_cost_one_row() {
     let bench = Bench::new();

@@ -7,21 +7,21 @@ use sono_types::Target;
 
 use super::*;
 
-/// What somebody else does before a request arrives.
+/// An action of another writer before a request arrives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Third {
     Nothing,
-    /// The aggregator that had the run first writes a fact, unless it lost the run.
+    /// The first aggregator writes a fact, unless it lost the run.
     OldWrites,
-    /// One more takes the run over.
+    /// Another aggregator takes over the run.
     AnotherTakesOver,
     /// The run is deleted.
     Deletes,
-    /// An aggregator begins the run where there is none.
+    /// An aggregator starts the run if it does not exist.
     Begins,
 }
 
-/// What becomes of the request.
+/// The outcome of the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
     Answered,
@@ -32,9 +32,9 @@ enum Fate {
 struct Race {
     shelf: Shelf,
     steps: Mutex<VecDeque<(Third, Fate)>>,
-    /// What the takeover was decided on.
+    /// The checkpoint on which the takeover was decided.
     decided: Mutex<Option<Vec<u8>>>,
-    /// Writes of the takeover that replaced anything else.
+    /// Writes of the takeover that replaced another checkpoint.
     violations: Mutex<Vec<String>>,
     others: Mutex<u64>,
     facts: Mutex<u16>,
@@ -120,7 +120,7 @@ impl CheckpointStore for Race {
     }
 }
 
-/// Looks and takes over until it has the run, as the aggregator does.
+/// Reads and takes over until it owns the run, as the aggregator does.
 async fn take_over(race: &Race) -> Checkpoint {
     for number in 0.. {
         let found = loop {
@@ -141,7 +141,7 @@ async fn take_over(race: &Race) -> Checkpoint {
             return mine;
         }
     }
-    unreachable!("steps end, and then nobody is in the way")
+    unreachable!("steps end, and then no other writer acts")
 }
 
 fn step() -> impl Strategy<Value = (Third, Fate)> {
@@ -163,9 +163,9 @@ fn step() -> impl Strategy<Value = (Third, Fate)> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
-    /// It replaces byte for byte what it was decided on, and so loses no fact of anybody.
+    /// A takeover replaces exactly the checkpoint that it was decided on, and so loses no fact of any process.
     #[test]
-    fn takeover_replaces_only_what_it_was_decided_on(
+    fn takeover_replaces_only_the_checkpoint_it_was_decided_on(
         begins_with in prop::option::of(0_u16..3),
         steps in prop::collection::vec(step(), 0..24),
     ) {
@@ -188,7 +188,7 @@ proptest! {
         let mine = runtime.block_on(take_over(&race));
         prop_assert_eq!(race.violations.lock().unwrap().clone(), Vec::<String>::new());
         if let Some(there) = race.shelf.now().and_then(|stored| stored.content) {
-            // Whoever took it over after this one has all that it knew.
+            // A later owner has all facts of this one.
             prop_assert!(facts(&there) >= facts(&checkpoint_codec::encode(&mine)) || checkpoint_codec::decode(&there).unwrap().epoch == 1);
         }
     }

@@ -46,7 +46,7 @@ pub(super) fn tokens(world: &World) -> Vec<Case> {
 }
 
 pub(super) fn certificates(world: &World) -> Vec<Case> {
-    let trusting = |server: &sono_testkit::WhoServer, pem: &str, more: &str| {
+    let trusting = |server: &sono_testkit::WhoamiServer, pem: &str, more: &str| {
         let authority = data("certificate-authority-data", pem);
         config(
             &format!("server: https://localhost:{}\n{authority}{more}", server.port()),
@@ -56,7 +56,7 @@ pub(super) fn certificates(world: &World) -> Vec<Case> {
     let (own, own_server) = &world.own;
     let (lonely, lonely_server) = &world.lonely;
     let (expired, expired_server) = &world.expired;
-    let insecure = |server: &sono_testkit::WhoServer| {
+    let insecure = |server: &sono_testkit::WhoamiServer| {
         config(
             &format!(
                 "server: https://127.0.0.1:{}\ninsecure-skip-tls-verify: true",

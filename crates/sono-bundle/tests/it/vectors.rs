@@ -1,8 +1,6 @@
-//! Archives of real Sonobuoy runs are readable, and give the same trees as in Sonobuoy. They are not part of this
-//! repository, but in `../shared/vectors` or `$SONO_VECTORS`.
+//! Archives of real Sonobuoy runs are readable, and give the same trees as in Sonobuoy.
 
 use std::{
-    env,
     ops::ControlFlow,
     path::{Path, PathBuf},
 };
@@ -12,19 +10,11 @@ use sono_bundle::{Bundle, DirectoryFiles, unpack_tar_gz};
 use sono_results::{
     Compatibility, PluginInput, TreeLimits, cluster_health, from_yaml, process_plugin, read_tree, to_yaml,
 };
+use sono_testkit::vectors;
 use sono_types::{Item, PluginName, ResultFormat, UploadLimits, layout};
 
 fn archives() -> Vec<PathBuf> {
-    let root = env::var_os("SONO_VECTORS").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/vectors"),
-        PathBuf::from,
-    );
-    let folder = root.join("archives");
-    if !folder.is_dir() {
-        eprintln!("SKIPPED: no test vectors at {}", folder.display());
-        return Vec::new();
-    }
-    let archives: Vec<PathBuf> = fs_err::read_dir(folder)
+    let archives: Vec<PathBuf> = fs_err::read_dir(vectors("archives"))
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .collect();
@@ -37,6 +27,7 @@ fn json(bytes: &[u8]) -> Value {
 }
 
 #[test]
+#[ignore = "requires the test vectors: cargo xtask test"]
 fn real_archives_read_and_process_as_they_did() {
     for path in archives() {
         let bundle = Bundle::open(&path).unwrap();

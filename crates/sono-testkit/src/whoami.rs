@@ -23,11 +23,11 @@ const MAX_HEAD_BYTES: usize = 64 << 10;
 
 /// A server that listens on loopback until the process ends.
 #[derive(Debug)]
-pub struct WhoServer {
+pub struct WhoamiServer {
     address: SocketAddr,
 }
 
-impl WhoServer {
+impl WhoamiServer {
     /// Starts a server without TLS.
     pub fn plain() -> Self {
         Self::start(IpAddr::from([127, 0, 0, 1]), None)

@@ -6,9 +6,9 @@ use clap::Args;
 
 use super::{Addresses, Aggregator, Changes, Seconds, kubernetes_name};
 
-/// Plugins and configuration of a run.
+/// Flags for the plugins and the configuration of a run, as given.
 #[derive(Debug, Clone, Args)]
-pub struct Plan {
+pub struct RunFlags {
     /// Plugin to run: a name, file, directory, URL or `-` for standard input; repeatable [default: e2e and
     /// systemd-logs; with --local: host-check].
     ///

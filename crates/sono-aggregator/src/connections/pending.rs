@@ -11,33 +11,33 @@ use std::{
 
 use tokio::sync::oneshot;
 
-/// How many there may be.
-pub(super) const MOST: usize = 1024;
-/// How many of one address may be there while the pool is full, or its even share where that is less: those beyond are the first to be
-/// dropped. More than its share alone would let a few attackers drop the workers of a cluster that share an address (SNAT).
-const MOST_OF_ADDRESS: usize = 128;
+/// Maximum number of these connections.
+pub(super) const MAX_PENDING: usize = 1024;
+/// Connections of one address that a full pool retains, or the address' even share if that is less: connections beyond it are dropped
+/// first. An even share alone would let a few attackers displace the workers of a cluster that share an address (SNAT).
+const MAX_OF_ADDRESS: usize = 128;
 
-/// The pool. A connection always enters it; when it is full another one has to leave.
+/// The pool of these connections. A full pool drops another connection for a new one.
 #[derive(Debug, Clone)]
-pub(super) struct Newcomers {
+pub(super) struct PendingConnections {
     pool: Arc<Mutex<Pool>>,
-    /// Connections that were dropped because there were too many.
+    /// Number of connections that a full pool dropped.
     dropped: Arc<AtomicU64>,
 }
 
 #[derive(Debug)]
 struct Pool {
-    most: usize,
+    limit: usize,
     next: u64,
     /// In the order of their arrival.
     connections: BTreeMap<u64, (IpAddr, oneshot::Sender<()>)>,
     addresses: HashMap<IpAddr, usize>,
 }
 
-impl Newcomers {
-    pub(super) fn new(most: usize, dropped: Arc<AtomicU64>) -> Self {
+impl PendingConnections {
+    pub(super) fn new(limit: usize, dropped: Arc<AtomicU64>) -> Self {
         let pool = Pool {
-            most,
+            limit,
             next: 0,
             connections: BTreeMap::new(),
             addresses: HashMap::new(),
@@ -48,18 +48,18 @@ impl Newcomers {
         }
     }
 
-    /// Until the value is dropped.
-    pub(super) fn enter(&self, address: IpAddr) -> Newcomer {
+    /// Adds a connection until the returned value is dropped.
+    pub(super) fn enter(&self, address: IpAddr) -> PendingConnection {
         let (sender, dropped) = oneshot::channel();
         let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
-        if pool.connections.len() >= pool.most
+        if pool.connections.len() >= pool.limit
             && let Some(victim) = pool.victim()
         {
             pool.remove(victim);
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
         let number = pool.enter(network(address), sender);
-        Newcomer {
+        PendingConnection {
             pool: Arc::clone(&self.pool),
             number,
             dropped,
@@ -76,9 +76,9 @@ impl Pool {
         number
     }
 
-    /// The oldest of an address that has more than its share, or else the oldest.
+    /// The oldest connection of an address with more than its share, or else the oldest of all.
     fn victim(&self) -> Option<u64> {
-        let share = MOST_OF_ADDRESS.min(self.most / self.addresses.len().max(1));
+        let share = MAX_OF_ADDRESS.min(self.limit / self.addresses.len().max(1));
         let is_beyond = |address: &IpAddr| self.addresses.get(address).is_some_and(|count| *count > share);
         let crowded = self.addresses.keys().any(is_beyond);
         let mut oldest_first = self.connections.iter();
@@ -99,7 +99,7 @@ impl Pool {
     }
 }
 
-/// One host's addresses: of IPv6 it has a whole network of 64 bits.
+/// The network of one host: with IPv6 a host has all addresses of a /64 network.
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
@@ -112,20 +112,20 @@ fn network(address: IpAddr) -> IpAddr {
 
 /// A connection in the pool.
 #[derive(Debug)]
-pub(super) struct Newcomer {
+pub(super) struct PendingConnection {
     pool: Arc<Mutex<Pool>>,
     number: u64,
     dropped: oneshot::Receiver<()>,
 }
 
-impl Newcomer {
-    /// Resolves when it has to leave.
+impl PendingConnection {
+    /// Resolves when the pool drops this connection.
     pub(super) async fn dropped(&mut self) {
         (&mut self.dropped).await.ok();
     }
 }
 
-impl Drop for Newcomer {
+impl Drop for PendingConnection {
     fn drop(&mut self) {
         let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
         pool.remove(self.number);
@@ -138,21 +138,24 @@ mod tests {
 
     use super::*;
 
-    /// Which of connections from these addresses, in this order, have to leave a pool of `most`.
-    fn check(most: usize, addresses: impl IntoIterator<Item = IpAddr>, expected: &[usize]) {
-        let newcomers = Newcomers::new(most, Arc::default());
-        let mut entered: Vec<_> = addresses.into_iter().map(|address| newcomers.enter(address)).collect();
+    /// Adds connections from these addresses in order, and compares the indexes of those that the pool drops.
+    fn check(limit: usize, addresses: impl IntoIterator<Item = IpAddr>, expected: &[usize]) {
+        let pending_connections = PendingConnections::new(limit, Arc::default());
+        let mut entered: Vec<_> = addresses
+            .into_iter()
+            .map(|address| pending_connections.enter(address))
+            .collect();
         let left: Vec<_> = (0..entered.len())
             .filter(|index| entered[*index].dropped().now_or_never().is_some())
             .collect();
         assert_eq!(left, expected);
         drop(entered);
-        let pool = newcomers.pool.lock().unwrap();
+        let pool = pending_connections.pool.lock().unwrap();
         assert!(pool.connections.is_empty() && pool.addresses.is_empty(), "{pool:?}");
     }
 
     #[test]
-    fn newcomer_too_many_oldest_leaves() {
+    fn pending_connection_beyond_the_limit_drops_the_oldest() {
         let address = |last: u8| IpAddr::from([10, 0, 0, last]);
         check(2, [1, 2].map(address), &[]);
         check(2, [1, 2, 3, 4].map(address), &[0, 1]);
@@ -161,18 +164,18 @@ mod tests {
     }
 
     #[test]
-    fn newcomer_of_crowded_address_leaves_first() {
+    fn pending_connection_of_crowded_address_is_dropped_first() {
         let (few, crowded) = (IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2]));
         let crowd = |count| std::iter::repeat_n(crowded, count);
-        let most = MOST_OF_ADDRESS + 2;
+        let limit = MAX_OF_ADDRESS + 2;
         // The first connection is the oldest, but the crowd has more than its share.
-        check(most, [few].into_iter().chain(crowd(MOST_OF_ADDRESS + 3)), &[1, 2]);
+        check(limit, [few].into_iter().chain(crowd(MAX_OF_ADDRESS + 3)), &[1, 2]);
         // Without a crowd age decides.
-        check(MOST_OF_ADDRESS, crowd(MOST_OF_ADDRESS + 1), &[0]);
+        check(MAX_OF_ADDRESS, crowd(MAX_OF_ADDRESS + 1), &[0]);
     }
 
     #[test]
-    fn newcomer_addresses_of_one_host_are_one() {
+    fn pending_connection_addresses_of_one_host_count_together() {
         for (address, expected) in [
             ("10.1.2.3", "10.1.2.3"),
             ("::ffff:10.1.2.3", "10.1.2.3"),

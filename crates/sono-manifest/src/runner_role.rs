@@ -11,7 +11,7 @@ use crate::permissions::{Permission, Scope, in_namespace, rules_of};
 const ROLE: &str = "sono-runner";
 
 /// All permissions that are used if the aggregator's account and roles already exist.
-pub fn person_permissions() -> &'static [Permission] {
+pub fn runner_permissions() -> &'static [Permission] {
     &PERMISSIONS
 }
 
@@ -89,7 +89,7 @@ const PERMISSIONS: [Permission; 10] = [
 ];
 
 /// The role with these permissions.
-pub fn person_role(namespace: &str) -> Value {
+pub fn runner_role(namespace: &str) -> Value {
     json!({
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "Role",
@@ -179,7 +179,7 @@ mod tests {
 
     #[test]
     fn documented_permissions_match_the_code() {
-        let (expected, found) = rows_on_the_page(person_permissions(), "the run's namespace");
+        let (expected, found) = rows_on_the_page(runner_permissions(), "the run's namespace");
         assert_eq!(found, expected);
     }
 

@@ -6,7 +6,7 @@ use std::{
     thread,
 };
 
-use crate::who::head;
+use crate::whoami::head;
 
 /// A proxy that listens until the process ends.
 #[derive(Debug)]

@@ -2,13 +2,15 @@
 
 use serde_json::Value;
 use sono_manifest::{Definition, DriverKind, Owner, PluginLaunch, Preparation, daemon_set, load, pod, prepare};
+use sono_testkit::vectors;
 use sono_types::{Config, SessionId, constants};
 
-use crate::{vectors, yaml_files};
+use crate::yaml_files;
 
 #[test]
+#[ignore = "requires the test vectors: cargo xtask test"]
 fn real_plugins_load_without_problems_and_are_written_back_completely() {
-    let Some(folder) = vectors("plugins") else { return };
+    let folder = vectors("plugins");
     let files = yaml_files(&folder);
     assert!(files.len() > 20, "{} files", files.len());
     for (file, text) in files {
@@ -90,8 +92,9 @@ fn lacks(part: &Value, whole: &Value, path: &str, missing: &mut Vec<String>) {
 
 /// The pod contains everything in the definition, the worker and the results volume.
 #[test]
+#[ignore = "requires the test vectors: cargo xtask test"]
 fn pods_of_real_plugins_contain_everything_in_the_definition() {
-    let Some(folder) = vectors("plugins") else { return };
+    let folder = vectors("plugins");
     for (file, text) in yaml_files(&folder) {
         let preparation = Preparation {
             config: &Config::default(),

@@ -1,4 +1,4 @@
-//! An end for connections that move no byte.
+//! The idle limit of a connection.
 
 use std::{
     future::Future as _,
@@ -13,39 +13,39 @@ use tokio::{
     time::{Instant, Sleep},
 };
 
-/// A stream that fails once no byte has moved for a while. What has arrived is read before the time is looked at, so that a busy
-/// machine ends no connection.
+/// A stream that fails after no byte was transferred for some time. Bytes that have arrived are read before the time is checked,
+/// so a busy machine does not end connections.
 #[derive(Debug)]
-pub(super) struct Quiet<S> {
+pub(super) struct IdleTimeout<S> {
     stream: S,
     limit: Duration,
-    silence: Pin<Box<Sleep>>,
+    timer: Pin<Box<Sleep>>,
 }
 
-impl<S> Quiet<S> {
+impl<S> IdleTimeout<S> {
     pub(super) fn new(stream: S, limit: Duration) -> Self {
-        let silence = Box::pin(tokio::time::sleep(limit));
-        Self { stream, limit, silence }
+        let timer = Box::pin(tokio::time::sleep(limit));
+        Self { stream, limit, timer }
     }
 
     pub(super) fn get_ref(&self) -> &S {
         &self.stream
     }
 
-    /// From now on it may be quiet for that long.
-    pub(super) fn allow(&mut self, limit: Duration) {
+    /// Changes the limit and restarts the time.
+    pub(super) fn set_limit(&mut self, limit: Duration) {
         self.limit = limit;
-        self.silence.as_mut().reset(Instant::now() + limit);
+        self.timer.as_mut().reset(Instant::now() + limit);
     }
 
-    /// Passes on the stream's answer. Bytes start the time again.
+    /// Passes on the result of the stream. Transferred bytes restart the time.
     fn watch<T>(&mut self, context: &mut Context<'_>, moved: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         match moved {
             Poll::Ready(moved) => {
-                self.silence.as_mut().reset(Instant::now() + self.limit);
+                self.timer.as_mut().reset(Instant::now() + self.limit);
                 Poll::Ready(moved)
             }
-            Poll::Pending => match self.silence.as_mut().poll(context) {
+            Poll::Pending => match self.timer.as_mut().poll(context) {
                 Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
                 Poll::Pending => Poll::Pending,
             },
@@ -53,7 +53,7 @@ impl<S> Quiet<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Quiet<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for IdleTimeout<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -64,14 +64,14 @@ impl<S: AsyncRead + Unpin> AsyncRead for Quiet<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Quiet<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for IdleTimeout<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let moved = Pin::new(&mut self.stream).poll_write(context, bytes);
         self.watch(context, moved)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // Flushing moves no bytes of its own accord.
+        // Flushing transfers no bytes by itself.
         Pin::new(&mut self.stream).poll_flush(context)
     }
 
@@ -102,15 +102,15 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn connection_that_moves_nothing_ends_and_another_stays() {
         let (stream, mut other) = duplex(16);
-        let mut quiet = Quiet::new(stream, Duration::from_secs(1));
-        quiet.allow(Duration::from_mins(1));
+        let mut stream = IdleTimeout::new(stream, Duration::from_secs(1));
+        stream.set_limit(Duration::from_mins(1));
         for _ in 0..5 {
             tokio::time::sleep(Duration::from_secs(59)).await;
             other.write_all(b"x").await.unwrap();
-            assert_eq!(quiet.read_u8().await.unwrap(), b'x');
+            assert_eq!(stream.read_u8().await.unwrap(), b'x');
         }
         let began = Instant::now();
-        let error = quiet.read_u8().await.unwrap_err();
+        let error = stream.read_u8().await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         assert_eq!(began.elapsed().as_secs(), 60);
     }
@@ -118,9 +118,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn bytes_that_arrived_in_time_are_read_late() {
         let (stream, mut other) = duplex(16);
-        let mut quiet = Quiet::new(stream, Duration::from_secs(1));
+        let mut stream = IdleTimeout::new(stream, Duration::from_secs(1));
         other.write_all(b"x").await.unwrap();
         tokio::time::sleep(Duration::from_mins(1)).await;
-        assert_eq!(quiet.read_u8().await.unwrap(), b'x');
+        assert_eq!(stream.read_u8().await.unwrap(), b'x');
     }
 }

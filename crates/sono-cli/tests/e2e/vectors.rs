@@ -1,26 +1,22 @@
 //! Unchanged definitions written for Sonobuoy, with replacements for their images (`deploy/images/stand-ins`).
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::Path,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
+use sono_testkit::vectors;
 
 use crate::{
     harness::{Run, kubernetes, text},
     leaves, pairs,
 };
 
-/// A stored definition next to the repository, if present.
-fn stored(name: &str) -> Option<String> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../../shared/vectors/plugins")
-        .join(format!("{name}.yaml"));
-    path.exists().then(|| path.display().to_string())
+/// A plugin argument for a definition in the test vectors.
+fn stored(name: &str) -> String {
+    format!("builtin:{}", vectors(&format!("plugins/{name}.yaml")).display())
 }
 
 #[test]
+#[ignore = "requires the test vectors: cargo xtask e2e"]
 fn definitions_of_others_run_unchanged() {
     // Two more files have the same names and a separate run below.
     let files = [
@@ -36,11 +32,7 @@ fn definitions_of_others_run_unchanged() {
         "job-raw-singlefile",
         "manual-with-arbitrary-details",
     ];
-    let Some(plugins) = files.into_iter().map(stored).collect::<Option<Vec<_>>>() else {
-        println!("NOT RUN: ../shared/vectors/plugins does not exist");
-        return;
-    };
-    let plugins: Vec<String> = plugins.iter().map(|path| format!("builtin:{path}")).collect();
+    let plugins = files.map(stored);
     let plugins: Vec<&str> = plugins.iter().map(String::as_str).collect();
     let run = Run::to_the_end("definitions", &plugins);
 
@@ -104,13 +96,10 @@ fn definitions_of_others_run_unchanged() {
 }
 
 #[test]
+#[ignore = "requires the test vectors: cargo xtask e2e"]
 fn definitions_of_others_without_a_done_file() {
     let files = ["ds-manual-no-done", "job-manual-no-done"];
-    let Some(plugins) = files.into_iter().map(stored).collect::<Option<Vec<_>>>() else {
-        println!("NOT RUN: ../shared/vectors/plugins does not exist");
-        return;
-    };
-    let plugins: Vec<String> = plugins.iter().map(|path| format!("builtin:{path}")).collect();
+    let plugins = files.map(stored);
     let plugins: Vec<&str> = plugins.iter().map(String::as_str).collect();
     let run = Run::to_the_end("definitions-no-done", &plugins);
     assert_eq!(

@@ -4,9 +4,8 @@ use serde_json::{Value, json};
 use sono_manifest::{
     Definition, Images, Preparation, RunObjects, Sizes, builtin, load, prepare, run_objects, to_manifest,
 };
+use sono_testkit::vectors;
 use sono_types::{Config, yaml};
-
-use crate::vectors;
 
 /// Description of a deviation and a function that reverts it; it returns false if there is nothing to revert.
 type Deviation = (&'static str, fn(&mut [Value]) -> bool);
@@ -183,7 +182,7 @@ fn read(manifest: &str) -> Vec<Value> {
 
 /// Renders the plugins with the configuration of the manifest, and compares the objects.
 fn check(golden: &str, definitions: Vec<Definition>, version: &str, rbac: bool, further: &[Deviation]) {
-    let Some(folder) = vectors("gen") else { return };
+    let folder = vectors("gen");
     let golden_text = fs_err::read_to_string(folder.join(golden)).unwrap();
     let expected = read(&golden_text);
     let stored = expected
@@ -257,6 +256,7 @@ fn plugin(text: &str) -> Definition {
 }
 
 #[test]
+#[ignore = "requires the test vectors: cargo xtask test"]
 fn built_in_plugins() {
     let both = || {
         ["systemd-logs", "e2e"]
@@ -314,6 +314,7 @@ fn built_in_plugins() {
 }
 
 #[test]
+#[ignore = "requires the test vectors: cargo xtask test"]
 fn own_plugins() {
     let hello = "sonobuoy-config: {driver: Job, plugin-name: hello-world, result-format: raw, description: This is a plugin description., source-url: foo.com}\nspec: {command: [./run.sh], image: 'hello:v9', name: plugin, resources: {}}\n";
     check(

@@ -1,4 +1,4 @@
-//! `--kubernetes-version` (cli §4.2).
+//! Versions of Kubernetes, and the flag `--kubernetes-version` (cli §4.2).
 
 use crate::error::CliError;
 
@@ -19,7 +19,7 @@ pub(crate) enum Version {
 pub(crate) const NO_VERSION: &str = "ignore";
 
 /// Parses the flag.
-pub(super) fn parse(given: &str) -> Result<Version, CliError> {
+pub(crate) fn parse(given: &str) -> Result<Version, CliError> {
     match given {
         "auto" => return Ok(Version::Cluster),
         NO_VERSION => return Ok(Version::ClusterOrNone),
