@@ -433,6 +433,7 @@ fn the_status_tells_everything() {
             status: OverallStatus::Complete,
             tarball: archive,
             left_out: Vec::new(),
+            withheld: String::new(),
         }
     );
 }

@@ -62,6 +62,8 @@ pub(super) struct Document<'a> {
     tarball: &'a TarInfo,
     #[serde(rename = "left-out", skip_serializing_if = "<[_]>::is_empty")]
     left_out: &'a [LeftOut],
+    #[serde(skip_serializing_if = "str::is_empty")]
+    withheld: &'a str,
     aggregator: &'a RowState,
 }
 
@@ -72,6 +74,7 @@ impl<'a> Document<'a> {
             status,
             tarball,
             left_out,
+            withheld,
         } = status;
         let row = |row: &'a PluginStatus| Row {
             row,
@@ -82,6 +85,7 @@ impl<'a> Document<'a> {
             status,
             tarball,
             left_out,
+            withheld,
             aggregator,
         }
     }
