@@ -1,6 +1,6 @@
 //! Known values in everything that a run packs.
 
-use std::{collections::BTreeMap, io::Read as _, ops::ControlFlow, path::Path};
+use std::{collections::BTreeMap, ops::ControlFlow, path::Path};
 
 use serde_json::{Value, json};
 use sono_aggregator::RunError;
