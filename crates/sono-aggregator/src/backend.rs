@@ -8,6 +8,7 @@ use std::{
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use sono_manifest::{Definition, NodeFacts};
+use sono_redact::Redactor;
 use sono_run::Failure;
 use sono_tls::Identity;
 use sono_types::{ContainersState, PluginName, ResultFormat, ResultKey, RunStatus, SessionId, fold::ANNOTATION_BYTES};
@@ -242,7 +243,17 @@ pub trait Backend: Send + Sync {
         None
     }
 
-    /// Queries the backend and writes the answers below `directory`, in the archive's layout. Returns the failed queries, one
-    /// line each; they do not fail the run.
-    fn query<'a>(&'a self, directory: &'a std::path::Path) -> BoxFuture<'a, Vec<String>>;
+    /// Reads the values of Secrets at the start of a run, so that those that are replaced during the run are found, too.
+    fn read_secrets(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {})
+    }
+
+    /// The redaction of everything that is packed, with the values of Secrets that exist now and at the start of the run.
+    fn redactor(&self) -> BoxFuture<'_, Redactor> {
+        Box::pin(async { Redactor::default() })
+    }
+
+    /// Queries the backend and writes the answers below `directory`, in the archive's layout, redacted. Returns the failed
+    /// queries, one line each; they do not fail the run.
+    fn query<'a>(&'a self, directory: &'a std::path::Path, redactor: &'a Arc<Redactor>) -> BoxFuture<'a, Vec<String>>;
 }

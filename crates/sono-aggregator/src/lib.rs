@@ -24,7 +24,10 @@ pub use backend::{
     RunEvent, StoredCheckpoint, Version,
 };
 pub use clock::{Clock, system_clock};
-pub use cluster::{ClusterBackend, ClusterError, query::query as query_cluster};
+pub use cluster::{
+    ClusterBackend, ClusterError,
+    query::{AtStart, SecretValues, query as query_cluster, read_known},
+};
 pub use coordinator::{FinishedRun, Setup, execute_run};
 pub use error::{JournalError, RunError};
 pub use ingest::disposition_file_name;

@@ -337,7 +337,8 @@ async fn query_once(arguments: Query) -> anyhow::Result<ExitCode> {
     let directory = arguments
         .output
         .unwrap_or_else(|| PathBuf::from(cluster::query::default_directory(&settings.config)));
-    let problems = cluster::query::query(&cluster, &settings.config, &directory, &system_clock()).await;
+    let secrets = cluster::query::SecretValues::NotRead("values of Secrets are read in runs only");
+    let problems = cluster::query::query(&cluster, &settings.config, secrets, &directory, &system_clock()).await;
     for problem in &problems {
         tracing::error!("{problem}");
     }

@@ -93,9 +93,9 @@ impl Settings {
                 config.results_compatibility
             ));
         }
-        if !["", "off"].contains(&config.redact_known.as_str()) {
+        if !["", "on", "off"].contains(&config.redact_known.as_str()) {
             warnings.push(format!(
-                "RedactKnown: {:?} is not known, the default is used; expected \"off\"",
+                "RedactKnown: {:?} is not known, the default is used; expected \"on\" or \"off\"",
                 config.redact_known
             ));
         }

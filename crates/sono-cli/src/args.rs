@@ -25,6 +25,7 @@ mod modes;
 mod plugin;
 mod preflight;
 mod query;
+mod redact;
 mod results;
 mod retrieve;
 mod run;
@@ -64,6 +65,7 @@ pub use plugin::{
 };
 pub use preflight::Preflight;
 pub use query::Query;
+pub use redact::{Identifying, KnownSource, Redact, RedactAction, RedactVerify};
 pub use results::{Results, ResultsMode, ResultsOutput};
 pub use retrieve::Retrieve;
 pub use run::Run;
@@ -118,6 +120,8 @@ pub enum Command {
     Results(Results),
     /// Save the objects and logs of a cluster to a directory or an archive, without a run
     Query(Query),
+    /// Write an archive again without its secrets, or search it for secrets
+    Redact(Redact),
     /// Print the names of pods
     Get(Get),
     /// Delete everything that a run created

@@ -18,6 +18,7 @@ mod obstacles;
 mod plugin;
 mod preflight;
 mod query;
+mod redact;
 mod results;
 mod retrieve;
 mod run;
@@ -56,6 +57,7 @@ pub(crate) fn run_command(
         Command::Retrieve(arguments) => in_runtime(retrieve::retrieve(arguments, printer)),
         Command::Delete(arguments) => in_runtime(delete::delete(arguments, printer)),
         Command::Query(arguments) => in_runtime(query::query(arguments, printer)),
+        Command::Redact(arguments) => in_runtime(redact::redact(arguments, printer)),
         Command::Get(arguments) => in_runtime(get::get(arguments, printer)),
         Command::E2e(arguments) => e2e::e2e(arguments, printer),
         Command::Images(arguments) => in_runtime(images::images_command(*arguments, given, printer)),

@@ -5,6 +5,7 @@ pub(crate) mod configuration;
 mod latest;
 mod plugin_account;
 mod private;
+mod redaction;
 mod refused;
 mod rendering;
 
@@ -139,6 +140,8 @@ impl RunPlan {
             results_volume_class,
             results_volume_claim,
             results_size_limit,
+            redact_known,
+            require_redaction,
             force_image_pull_policy,
         } = aggregator;
         let results_volume = match (results_volume, results_volume_claim) {
@@ -196,6 +199,7 @@ impl RunPlan {
         set(&mut sizes.results, results_size_limit);
         config.force_image_pull_policy |= force_image_pull_policy;
         config.stop_on_failure |= stop_on_failure;
+        redaction::configure(&mut config, redact_known.as_deref(), require_redaction)?;
         config.all_nodes |= all_nodes;
         let tolerations = aggregator_toleration.into_iter().map(|args::Toleration(fields)| fields);
         config.aggregator_tolerations.extend(tolerations);

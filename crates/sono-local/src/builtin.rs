@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::Path};
 
 use serde_json::json;
-use sono_manifest::{Definition, DriverKind};
+use sono_manifest::{Definition, DriverKind, ResultRedaction};
 use sono_types::PluginName;
 
 /// The plugin host-check as a local process: `program host-check`.
@@ -15,6 +15,7 @@ pub fn host_check(program: &Path) -> Definition {
         skip_cleanup: false,
         result_format: "manual".to_owned(),
         result_files: Vec::new(),
+        result_redaction: ResultRedaction::default(),
         description: "Kernel, memory, disks, time, limits and DNS of this machine".to_owned(),
         source_url: String::new(),
         order: 0,

@@ -15,6 +15,9 @@ pub use builtin::host_check;
 pub use driver::NOT_STARTED;
 pub use observer::{Observer, ProgramExit};
 pub use run::{LocalError, Options, run};
-pub use sono_aggregator::{FinishedRun, RunError, RunLog, program as aggregator_program, query_cluster, system_clock};
+pub use sono_aggregator::{
+    AtStart, FinishedRun, RunError, RunLog, SecretValues, program as aggregator_program, query_cluster, read_known,
+    system_clock,
+};
 pub use sono_worker::{ProgressPost, main_with_args as worker_program};
 pub use translate::{Place, Program, Unsupported, translate};

@@ -272,17 +272,17 @@ impl Backend for LocalBackend {
     }
 
     /// Copies the plugins' output without secrets to the place of pod logs, since no API server can be queried.
-    fn query<'a>(&'a self, directory: &'a Path) -> BoxFuture<'a, Vec<String>> {
+    fn query<'a>(&'a self, directory: &'a Path, redactor: &'a Arc<Redactor>) -> BoxFuture<'a, Vec<String>> {
         Box::pin(async move {
             let mut problems = Vec::new();
-            let (redactor, mut report, mut all) = (Redactor::default(), Report::default(), Redactions::default());
-            report.describe(&redactor);
+            let (mut report, mut all) = (Report::default(), Redactions::default());
+            report.describe(redactor);
             for plugin in names(&self.plugins) {
                 for log in names(&self.plugins.join(&plugin).join("logs")) {
                     let from = self.plugins.join(&plugin).join("logs").join(&log);
                     let container = log.strip_suffix(".txt").unwrap_or(&log);
                     let name = layout::pod_log("local", &plugin, container);
-                    match copy_redacted(&redactor, &from, &directory.join(&name)) {
+                    match copy_redacted(redactor, &from, &directory.join(&name)) {
                         Ok((bytes, found)) => {
                             report.add(&name, bytes, &found);
                             all.merge(found);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use sono_types::{PluginName, constants, env};
 
-use crate::{Definition, DriverKind, Mode, PluginAccount, Selection, pod_spec::default_pod_spec};
+use crate::{Definition, DriverKind, Mode, PluginAccount, ResultRedaction, Selection, pod_spec::default_pod_spec};
 
 /// Names of the built-in plugins.
 pub const BUILTIN_NAMES: [&str; 3] = ["e2e", "host-check", "systemd-logs"];
@@ -58,6 +58,7 @@ fn definition(name: &str, driver: DriverKind, result_format: &str, spec: Value, 
         skip_cleanup: false,
         result_format: result_format.to_owned(),
         result_files: Vec::new(),
+        result_redaction: ResultRedaction::default(),
         description: String::new(),
         source_url: String::new(),
         order: 0,

@@ -71,6 +71,39 @@ impl fmt::Display for DriverKind {
     }
 }
 
+/// How secrets in a plugin's results are redacted before they are packed. Not in Sonobuoy.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum ResultRedaction {
+    /// Not at all: the archive's report then proves nothing about these results.
+    Off,
+    /// Known values of Secrets only: names of tests and their messages stay as they are.
+    #[default]
+    Known,
+    /// Also by names and formats of secrets, as in pod logs.
+    Full,
+}
+
+impl ResultRedaction {
+    /// Names of all levels.
+    pub(crate) const NAMES: [&str; 3] = ["off", "known", "full"];
+
+    /// The level with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Off, Self::Known, Self::Full]
+            .into_iter()
+            .find(|level| level.as_str() == name)
+    }
+
+    /// The level's name in a definition.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Known => "known",
+            Self::Full => "full",
+        }
+    }
+}
+
 /// Definition of a plugin.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Definition {
@@ -86,6 +119,8 @@ pub struct Definition {
     pub result_format: String,
     /// Base names of the result files; empty means all files with the format's usual extension.
     pub result_files: Vec<String>,
+    /// How secrets in its results are redacted.
+    pub result_redaction: ResultRedaction,
     /// Description for users.
     pub description: String,
     /// URL of the plugin's source, for users.
@@ -132,6 +167,11 @@ impl Definition {
             json!(self.result_format),
         );
         set("result-files", !self.result_files.is_empty(), json!(self.result_files));
+        set(
+            "result-redaction",
+            self.result_redaction != ResultRedaction::default(),
+            json!(self.result_redaction.as_str()),
+        );
         set("description", !self.description.is_empty(), json!(self.description));
         set("source-url", !self.source_url.is_empty(), json!(self.source_url));
         set("order", self.order != 0, json!(self.order));
@@ -214,6 +254,7 @@ sonobuoy-config:
   result-files:
   - a.xml
   result-format: e2e
+  result-redaction: full
   skip-cleanup: true
   source-url: https://example.org/full.yaml
 spec:
@@ -235,6 +276,42 @@ spec:
         assert_eq!(definition.to_yaml(), ALL);
         assert_eq!(definition.format(), ResultFormat::Junit);
         assert_eq!(definition.driver, DriverKind::DaemonSet);
+    }
+
+    #[test]
+    fn result_redaction_is_a_word_or_off() {
+        let read = |value: &str| {
+            let text = format!("sonobuoy-config: {{driver: Job, plugin-name: p, {value}}}\nspec: {{name: c}}\n");
+            let (definition, problems) = load("p.yaml", &text);
+            let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+            (definition.map(|definition| definition.result_redaction), problems)
+        };
+        // A plain `off` is a boolean in YAML 1.1.
+        for (text, level) in [
+            ("order: 0", ResultRedaction::Known),
+            ("result-redaction: known", ResultRedaction::Known),
+            ("result-redaction: full", ResultRedaction::Full),
+            ("result-redaction: off", ResultRedaction::Off),
+            ("result-redaction: 'off'", ResultRedaction::Off),
+            ("result-redaction: ''", ResultRedaction::Known),
+        ] {
+            assert_eq!(read(text), (Some(level), Vec::new()), "{text}");
+        }
+        assert_eq!(
+            read("result-redaction: ful"),
+            (
+                None,
+                vec![
+                    "p.yaml:1:66   unknown result-redaction `ful`; expected one of off, known, full (did you mean full?)".to_owned()
+                ]
+            )
+        );
+        let off = "sonobuoy-config: {driver: Job, plugin-name: p, result-redaction: off}\nspec: {name: c}\n";
+        let written = load("p.yaml", off).0.unwrap().to_yaml();
+        assert_eq!(
+            load("p.yaml", &written).0.unwrap().result_redaction,
+            ResultRedaction::Off
+        );
     }
 
     #[test]

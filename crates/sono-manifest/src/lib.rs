@@ -37,7 +37,7 @@ mod unknown;
 pub use api_rules::{Refused, refused_by_api_server};
 pub use builtin::{BUILTIN_NAMES, Images, builtin};
 pub use change::{Changes, E2E, UnknownPlugin, change_variables};
-pub use definition::{Definition, DriverKind, PluginAccount};
+pub use definition::{Definition, DriverKind, PluginAccount, ResultRedaction};
 pub use e2e::{Mode, Selection, any_of, exactly};
 pub use expected::{NodeFacts, expected_results, left_out, node_labels};
 pub use lint::lint;

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use sono_types::{PluginName, constants, yaml};
 
 use crate::{
-    Definition, DriverKind, PluginAccount, Problem, Severity,
+    Definition, DriverKind, PluginAccount, Problem, ResultRedaction, Severity,
     containers::{each, name},
     suggest,
     types::{must_be, path_text, wrong_types},
@@ -29,6 +29,7 @@ pub(crate) const SETTINGS: &[&str] = &[
     "skip-cleanup",
     "result-format",
     "result-files",
+    "result-redaction",
     "description",
     "source-url",
     "order",
@@ -244,6 +245,7 @@ impl Reader<'_> {
             skip_cleanup: self.scalar(settings, "skip-cleanup", "true or false", Value::as_bool),
             order: self.scalar(settings, "order", "a whole number", Value::as_i64),
             result_format: self.setting(settings, "result-format").unwrap_or_default(),
+            result_redaction: self.result_redaction(settings),
             description: self.setting(settings, "description").unwrap_or_default(),
             source_url: self.setting(settings, "source-url").unwrap_or_default(),
             account: self.account(settings),
@@ -309,6 +311,26 @@ impl Reader<'_> {
             self.error(&["sonobuoy-config", "plugin-account"], message);
         }
         account
+    }
+
+    fn result_redaction(&mut self, settings: &Map<String, Value>) -> ResultRedaction {
+        const KEY: &str = "result-redaction";
+        // A plain `off` is a boolean in YAML 1.1.
+        if settings.get(KEY) == Some(&Value::Bool(false)) {
+            return ResultRedaction::Off;
+        }
+        let Some(text) = self.setting(settings, KEY).filter(|text| !text.is_empty()) else {
+            return ResultRedaction::default();
+        };
+        ResultRedaction::from_name(&text).unwrap_or_else(|| {
+            let (names, hint) = (
+                ResultRedaction::NAMES.join(", "),
+                suggest::hint(&text, &ResultRedaction::NAMES),
+            );
+            let message = format!("unknown {KEY} `{text}`; expected one of {names}{hint}");
+            self.error(&["sonobuoy-config", KEY], message);
+            ResultRedaction::default()
+        })
     }
 
     fn setting(&mut self, settings: &Map<String, Value>, key: &str) -> Option<String> {

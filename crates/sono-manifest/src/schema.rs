@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use crate::{DriverKind, PluginAccount, lint::RESULT_FORMATS};
+use crate::{DriverKind, PluginAccount, ResultRedaction, lint::RESULT_FORMATS};
 
 /// The schema (JSON Schema, draft 2020-12).
 pub fn schema() -> Value {
@@ -35,6 +35,10 @@ pub fn schema() -> Value {
             "type": "array",
             "items": { "type": "string" },
             "description": "Base names of the result files; by default all files with the format's usual extension.",
+        },
+        "result-redaction": {
+            "description": "How secrets in the results are redacted. known, the default: values of Secrets. full: also by names and formats. off: not at all.",
+            "enum": ResultRedaction::NAMES.iter().map(|name| json!(name)).chain([json!(false), json!(""), json!(null)]).collect::<Vec<_>>(),
         },
         "skip-cleanup": { "type": "boolean", "description": "Whether the plugin's pods remain after the run." },
                 "description": text("Description of the plugin."),

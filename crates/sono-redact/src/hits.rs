@@ -59,6 +59,21 @@ impl Rule {
 pub struct Redactions {
     counts: BTreeMap<(String, String, Rule), u64>,
     opaque: BTreeMap<String, u64>,
+    places: Vec<Place>,
+}
+
+/// Most places of one text that are recorded.
+const MAX_PLACES: usize = 1_000;
+
+/// The place of a secret in a text.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// Path of the text in an archive that is nested in the file; empty for the file itself.
+    pub within: String,
+    /// Bytes before it.
+    pub offset: u64,
+    /// The rule that found it.
+    pub rule: Rule,
 }
 
 /// One row of the counts.
@@ -75,7 +90,7 @@ pub struct Redaction {
 }
 
 impl Redactions {
-    /// Adds the counts of `other`.
+    /// Adds the counts of `other`, without its places.
     pub fn merge(&mut self, other: Self) {
         for (key, count) in other.counts {
             *self.counts.entry(key).or_default() += count;
@@ -83,6 +98,31 @@ impl Redactions {
         for (name, count) in other.opaque {
             *self.opaque.entry(name).or_default() += count;
         }
+    }
+
+    /// Adds the counts and places of a text at the path `within` of a nested archive.
+    pub fn merge_nested(&mut self, within: &str, mut other: Self) {
+        for place in std::mem::take(&mut other.places) {
+            if self.places.len() == MAX_PLACES {
+                break;
+            }
+            let path = match (within, place.within.as_str()) {
+                (path, "") | ("", path) => path.to_owned(),
+                (outer, inner) => format!("{outer}/{inner}"),
+            };
+            self.places.push(Place { within: path, ..place });
+        }
+        self.merge(other);
+    }
+
+    /// The first 1,000 places in streamed texts, in their order.
+    pub fn places(&self) -> &[Place] {
+        &self.places
+    }
+
+    /// Notes content that could not be searched, by its format or the reason.
+    pub fn add_opaque(&mut self, format: &str) {
+        *self.opaque.entry(format.to_owned()).or_default() += 1;
     }
 
     /// The number of redacted values.
@@ -122,8 +162,8 @@ impl Redactions {
     /// Only the contents that could not be searched.
     pub(crate) fn without_counts(self) -> Self {
         Self {
-            counts: BTreeMap::new(),
             opaque: self.opaque,
+            ..Self::default()
         }
     }
 
@@ -131,7 +171,14 @@ impl Redactions {
         *self.counts.entry((kind.to_owned(), path.to_owned(), rule)).or_default() += 1;
     }
 
-    pub(crate) fn add_opaque(&mut self, format: &str) {
-        *self.opaque.entry(format.to_owned()).or_default() += 1;
+    pub(crate) fn add_at(&mut self, kind: &str, offset: u64, rule: Rule) {
+        self.add(kind, "", rule);
+        if self.places.len() < MAX_PLACES {
+            self.places.push(Place {
+                within: String::new(),
+                offset,
+                rule,
+            });
+        }
     }
 }

@@ -66,6 +66,14 @@ pub struct KnownSummary {
     pub public: usize,
     /// Values beyond a limit.
     pub not_searched: usize,
+    /// Pieces of long values that are not searched; other pieces of the same values are.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub pieces_not_searched: usize,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// Collects values to search. Values are cleared from memory when dropped, and are not part of any `Debug` output.
@@ -109,6 +117,19 @@ impl KnownValues {
         self.summary.not_searched += 1;
     }
 
+    /// Adds the values of another listing, such as one from before Secrets were rotated. The limits apply to all of them.
+    pub fn add_all(&mut self, mut other: Self) {
+        for literal in other.literals.drain() {
+            self.insert(literal);
+        }
+        let (mine, theirs) = (&mut self.summary, &other.summary);
+        // Most Secrets are in both listings, so the sums would count them twice.
+        mine.trivial = mine.trivial.max(theirs.trivial);
+        mine.public = mine.public.max(theirs.public);
+        mine.pieces_not_searched = mine.pieces_not_searched.max(theirs.pieces_not_searched);
+        mine.not_searched = mine.not_searched.max(theirs.not_searched);
+    }
+
     /// Adds a value and its parts. `key` is its name in the Secret, which marks public values.
     pub fn add(&mut self, key: &str, value: &[u8]) {
         parts::each(key, value, &mut |found| match found {
@@ -125,21 +146,28 @@ impl KnownValues {
         }
         let pieces: Vec<&[u8]> = value.chunks(PIECE).collect();
         let step = pieces.len().div_ceil(MAX_PIECES).max(1);
+        let mut left = pieces.len();
         for piece in pieces.into_iter().step_by(step).filter(|piece| piece.len() >= 32) {
             self.add_piece(piece);
+            left -= 1;
         }
+        self.summary.pieces_not_searched += left;
     }
 
     fn add_piece(&mut self, value: &[u8]) {
-        let literal = Literal::new(value);
+        self.insert(Literal::new(value));
+    }
+
+    fn insert(&mut self, literal: Literal) {
         if self.literals.contains(&literal) {
             return;
         }
-        if self.literals.len() >= MAX_VALUES || self.bytes + value.len() > MAX_BYTES {
+        let length = literal.bytes().len();
+        if self.literals.len() >= MAX_VALUES || self.bytes + length > MAX_BYTES {
             self.summary.not_searched += 1;
             return;
         }
-        self.bytes += value.len();
+        self.bytes += length;
         self.literals.insert(literal);
     }
 

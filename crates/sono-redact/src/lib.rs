@@ -11,6 +11,7 @@ mod assign;
 mod bytes;
 mod finding;
 mod hits;
+mod identifiers;
 mod known;
 mod names;
 mod object;
@@ -21,7 +22,8 @@ mod shapes;
 mod stream;
 mod values;
 
-pub use hits::{Redaction, Redactions, Rule};
+pub use hits::{Place, Redaction, Redactions, Rule};
+pub use identifiers::{Identifier, Identifiers};
 pub use known::{KnownSummary, KnownValues, MAX_BYTES, MAX_VALUES};
 pub use redactor::{Known, Redactor};
 pub use report::{FileRow, LayerRow, Report, Verdict};

@@ -1,6 +1,6 @@
 //! The report of all redactions: `meta/redactions.json`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -8,6 +8,15 @@ use crate::{KnownSummary, Redactions, Redactor};
 
 /// Version of the report's schema. The keys of the first one, `total` and `redactions`, stay.
 const SCHEMA: u32 = 2;
+
+/// Most rows of files; the counts of further files share one row.
+const MAX_FILES: usize = 10_000;
+/// What is true of secrets that are not in a Secret.
+const RULES: &str = "other secrets are found by names and formats only";
+/// Path of that row.
+const FURTHER_FILES: &str = "(further files)";
+/// Most parts of an archive that a sentence names.
+const NAMED: usize = 3;
 
 /// What is proved about the known values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -112,16 +121,98 @@ impl Report {
 
     /// Adds the counts of one file. Files without redactions and opaque content have no row.
     pub fn add(&mut self, path: &str, bytes: u64, redactions: &Redactions) {
-        if redactions.total() > 0 || !redactions.opaque().is_empty() {
-            self.files.push(FileRow {
-                path: path.to_owned(),
-                bytes,
-                hits: redactions.by_rule(),
-                opaque: redactions.opaque().clone(),
-            });
-            self.files.sort_by(|one, other| one.path.cmp(&other.path));
+        if redactions.total() == 0 && redactions.opaque().is_empty() {
+            return self.judge();
         }
+        self.add_row(&FileRow {
+            path: path.to_owned(),
+            bytes,
+            hits: redactions.by_rule(),
+            opaque: redactions.opaque().clone(),
+        });
         self.judge();
+    }
+
+    /// Adds the files, rows and gaps of a report by the same engine.
+    pub fn merge(&mut self, other: Self) {
+        for row in &other.files {
+            self.add_row(row);
+        }
+        self.redactions.extend(other.redactions);
+        self.unsearched.extend(other.unsearched);
+        self.count();
+        self.judge();
+    }
+
+    /// Adds a row, or its counts to the row of the same file: two layers may search one file.
+    fn add_row(&mut self, row: &FileRow) {
+        let position = |files: &[FileRow], path: &str| files.binary_search_by(|row| row.path.as_str().cmp(path));
+        let mut found = position(&self.files, &row.path);
+        let is_further = found.is_err() && self.files.len() >= MAX_FILES;
+        if is_further {
+            found = position(&self.files, FURTHER_FILES);
+        }
+        let place = found.unwrap_or_else(|place| {
+            let path = if is_further { FURTHER_FILES } else { &row.path };
+            let empty = FileRow {
+                path: path.to_owned(),
+                ..FileRow::default()
+            };
+            self.files.insert(place, empty);
+            place
+        });
+        if let Some(known) = self.files.get_mut(place) {
+            known.bytes = if is_further { known.bytes + row.bytes } else { row.bytes };
+            for (rule, count) in &row.hits {
+                *known.hits.entry(rule.clone()).or_default() += count;
+            }
+            for (format, count) in &row.opaque {
+                *known.opaque.entry(format.clone()).or_default() += count;
+            }
+        }
+    }
+
+    /// One sentence for users that says what is proved and what is not; `None` for the first version, which has no verdict.
+    pub fn sentence(&self) -> Option<String> {
+        let known = self.layers.get("known");
+        let counts = known.and_then(|known| known.counts.clone()).unwrap_or_default();
+        let searched = format!(
+            "the {} values of Secrets that were searched ({} short, common or public ones were not)",
+            counts.values,
+            counts.trivial + counts.public
+        );
+        Some(match self.verdict? {
+            Verdict::Proved => format!("proved: none of {searched} is in the archive; {RULES}"),
+            Verdict::Partial => format!(
+                "partly proved: none of {searched} is in the searched content; not searched: {}; {RULES}",
+                self.gaps(counts.not_searched).join(", ")
+            ),
+            Verdict::Unproved => {
+                let reason = known.and_then(|known| known.reason.as_deref());
+                let reason = reason.unwrap_or("the report states no reason");
+                format!(
+                    "not proved: values of Secrets were not searched ({reason}); secrets are found by names and formats only"
+                )
+            }
+        })
+    }
+
+    /// What a search for known values left out.
+    fn gaps(&self, values: usize) -> Vec<String> {
+        let mut gaps: Vec<String> = self.unsearched.iter().take(NAMED).cloned().collect();
+        let more = self.unsearched.len().saturating_sub(NAMED);
+        gaps.extend((more > 0).then(|| format!("{more} more parts of the archive")));
+        gaps.extend((values > 0).then(|| format!("{values} values beyond a limit")));
+        let opaque: Vec<&FileRow> = self.files.iter().filter(|file| !file.opaque.is_empty()).collect();
+        if !opaque.is_empty() {
+            let formats: BTreeSet<&str> = opaque
+                .iter()
+                .flat_map(|file| file.opaque.keys().map(String::as_str))
+                .collect();
+            let formats: Vec<&str> = formats.into_iter().take(2 * NAMED).collect();
+            gaps.push(format!("content of {} files ({})", opaque.len(), formats.join(", ")));
+        }
+        gaps
     }
 
     /// Adds rows by kind, path and reason, and their number to the total.
@@ -130,15 +221,6 @@ impl Report {
         self.redactions
             .extend(rows.iter().filter_map(|row| serde_json::to_value(row).ok()));
         self.count();
-    }
-
-    /// Removes the rows of a kind, which are counted again, and the row of its files.
-    pub fn remove_kind(&mut self, kind: &str, path: impl Fn(&str) -> bool) {
-        self.redactions
-            .retain(|row| row.get("kind").and_then(serde_json::Value::as_str) != Some(kind));
-        self.files.retain(|file| !path(&file.path));
-        self.count();
-        self.judge();
     }
 
     fn count(&mut self) {
@@ -205,12 +287,61 @@ mod tests {
     }
 
     #[test]
+    fn sentence_states_the_verdict_and_its_gaps() {
+        let mut known = KnownValues::default();
+        known.add("password", b"Zq8-wL2mPx");
+        known.add("flag", b"true");
+        let mut report = Report::default();
+        assert_eq!(report.sentence(), None);
+        report.describe(&Redactor::new(Known::Values(known)));
+        let searched = "none of the 1 values of Secrets that were searched (1 short, common or public ones were not)";
+        let rules = "other secrets are found by names and formats only";
+        assert_eq!(
+            report.sentence().unwrap(),
+            format!("proved: {searched} is in the archive; {rules}")
+        );
+        let mut opaque = Redactions::default();
+        opaque.add_opaque("gzip");
+        report.add("plugins/a/results/global/x.gz", 9, &opaque);
+        report.leave_out("plugins/b/results/");
+        assert_eq!(
+            report.sentence().unwrap(),
+            format!(
+                "partly proved: {searched} is in the searched content; not searched: plugins/b/results/, content of 1 files (gzip); {rules}"
+            )
+        );
+        report.describe(&Redactor::default());
+        assert_eq!(
+            report.sentence().unwrap(),
+            "not proved: values of Secrets were not searched (values of Secrets were not read); secrets are found by names and formats only"
+        );
+    }
+
+    #[test]
+    fn rows_of_files_are_bounded_and_count_all_files() {
+        let mut opaque = Redactions::default();
+        opaque.add_opaque("binary");
+        let mut report = Report::default();
+        for number in 0..MAX_FILES + 5 {
+            report.add(&format!("plugins/p/results/global/{number:06}"), 2, &opaque);
+        }
+        assert_eq!(report.files.len(), MAX_FILES + 1);
+        let further = report.files.iter().find(|row| row.path == FURTHER_FILES).unwrap();
+        assert_eq!((further.bytes, further.opaque["binary"]), (10, 5));
+    }
+
+    #[test]
     fn report_of_first_version_is_read() {
         let old = json!({"total": 2, "redactions": [{"kind": "Pod", "path": "a", "reason": "name", "count": 2}]});
         let mut report: Report = serde_json::from_value(old).unwrap();
         report.describe(&Redactor::default());
         assert_eq!((report.total, report.verdict), (2, Some(Verdict::Unproved)));
-        report.remove_kind("Pod", |_| false);
-        assert_eq!(report.total, 0);
+        let mut other = Report::default();
+        other.leave_out("plugins/b/results/");
+        other
+            .redactions
+            .push(json!({"kind": "PluginResult", "path": "", "reason": "known", "count": 3}));
+        report.merge(other);
+        assert_eq!((report.total, report.unsearched.len()), (5, 1));
     }
 }

@@ -25,6 +25,8 @@ pub struct TextStream<'r> {
     decided: usize,
     /// Bytes that were read so far, decided or not.
     read: u64,
+    /// Bytes before the buffer.
+    dropped: u64,
     redactions: Redactions,
     path: String,
 }
@@ -37,6 +39,7 @@ impl<'r> TextStream<'r> {
             buffer: Vec::new(),
             decided: 0,
             read: 0,
+            dropped: 0,
             redactions: Redactions::default(),
             path: String::new(),
         }
@@ -99,6 +102,7 @@ impl<'r> TextStream<'r> {
             decided,
             redactions,
             path,
+            dropped,
             ..
         } = self;
         let mut position = *decided;
@@ -119,13 +123,59 @@ impl<'r> TextStream<'r> {
             let start = finding.start.max(position);
             out.extend_from_slice(part(buffer, position, start));
             out.extend_from_slice(REDACTED.as_bytes());
-            redactions.add(path, "", finding.rule);
+            redactions.add_at(path, *dropped + start as u64, finding.rule);
             position = finding.end;
             cut = cut.max(finding.end);
         }
         out.extend_from_slice(part(buffer, position, cut));
         let keep = cut.saturating_sub(HISTORY);
-        buffer.drain(..keep.min(length));
+        let keep_from = keep.min(length);
+        buffer.drain(..keep_from);
+        *dropped += keep_from as u64;
         *decided = cut - keep;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Known, KnownValues, Place, Redactor};
+
+    #[test]
+    fn places_are_offsets_in_the_whole_text() {
+        let mut known = KnownValues::default();
+        known.add("password", b"Zq8-wL2mPx");
+        let redactor = Redactor::new(Known::Values(known));
+        let offsets = [3, BLOCK - 4, BLOCK + 100, 3 * BLOCK + 7];
+        let mut text = vec![b'.'; 4 * BLOCK];
+        for offset in offsets {
+            text[offset..offset + 10].copy_from_slice(b"Zq8-wL2mPx");
+        }
+        let mut stream = redactor.stream(Layers::Known);
+        let mut out = Vec::new();
+        for piece in text.chunks(1_000) {
+            stream.push(piece, &mut out);
+        }
+        let place = |offset: usize| Place {
+            within: String::new(),
+            offset: offset as u64,
+            rule: Rule::Known,
+        };
+        assert_eq!(stream.finish(&mut out).places(), offsets.map(place));
+    }
+
+    #[test]
+    fn places_of_nested_texts_have_their_path() {
+        let place = |within: &str| Place {
+            within: within.to_owned(),
+            offset: 5,
+            rule: Rule::Known,
+        };
+        let mut inner = Redactions::default();
+        inner.add_at("", 5, Rule::Known);
+        let (mut middle, mut outer) = (Redactions::default(), Redactions::default());
+        middle.merge_nested("b.txt", inner);
+        outer.merge_nested("a.tar", middle);
+        assert_eq!((outer.places(), outer.total()), (&[place("a.tar/b.txt")][..], 1));
     }
 }

@@ -63,6 +63,7 @@ impl Run {
             status: self.overall(),
             tarball: self.archive.clone(),
             left_out: self.left_out(),
+            withheld: String::new(),
         }
     }
 }

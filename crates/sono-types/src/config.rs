@@ -38,10 +38,13 @@ pub struct Config {
     /// counts them. Not in Sonobuoy.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub results_compatibility: String,
-    /// `off`: values of Secrets are not read to search for them in what queries store. Empty: they are, if the permissions
+    /// `off`: values of Secrets are not read to search for them in the archive's content. Empty: they are, if the permissions
     /// are `clusterAdmin`. Not in Sonobuoy.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub redact_known: String,
+    /// The archive is withheld unless its report of redactions has the verdict `proved`. Not in Sonobuoy.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub require_redaction: bool,
     /// Queries per second. Ten times Sonobuoy's default: the API server limits requests itself, and queries of a small
     /// cluster should not be slow.
     #[serde(rename = "QPS", skip_serializing_if = "is_zero", serialize_with = "shortest_number")]
@@ -242,6 +245,7 @@ impl Default for Config {
             qps: 300.0,
             results_compatibility: String::new(),
             redact_known: String::new(),
+            require_redaction: false,
             burst: 600,
             server: Server {
                 bind_address: "0.0.0.0".to_owned(),

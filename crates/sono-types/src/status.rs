@@ -249,6 +249,9 @@ pub struct RunStatus {
     /// Nodes from which no result is expected. Not in Sonobuoy.
     #[serde(rename = "left-out", default, skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<LeftOut>,
+    /// Why the archive is withheld, in one sentence; empty if it is not. Not in Sonobuoy.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub withheld: String,
 }
 
 impl RunStatus {

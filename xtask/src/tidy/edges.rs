@@ -17,7 +17,7 @@ const ALLOWED: &[(&str, &[&[&str]])] = &[
     ("sono-results", &[TYPES]),
     ("sono-run", &[TYPES]),
     ("sono-redact", &[TYPES]),
-    ("sono-bundle", &[TYPES]),
+    ("sono-bundle", &[TYPES, &["sono-redact"]]),
     ("sono-kube", &[TYPES, &["sono-redact"]]),
     ("sono-tls", &[TYPES]),
     ("sono-host", &[TYPES]),

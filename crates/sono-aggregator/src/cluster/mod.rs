@@ -23,6 +23,7 @@ use futures::future::BoxFuture;
 use siblings::Siblings;
 use sono_kube::{Cluster, Kind, KubeError};
 use sono_manifest::{Definition, DriverKind, NodeFacts, Owner};
+use sono_redact::Redactor;
 use sono_types::{Config, ContainersState, ResultKey, RunStatus, SessionId, constants, error_chain};
 
 use crate::{
@@ -54,6 +55,8 @@ struct Shared {
     pod: String,
     clock: Clock,
     siblings: Siblings,
+    /// Locked while Secrets are read.
+    secrets_at_start: tokio::sync::Mutex<query::AtStart>,
 }
 
 /// Why the aggregator cannot find its own objects in the cluster.
@@ -167,6 +170,7 @@ impl ClusterBackend {
             pod,
             clock,
             siblings: Siblings::default(),
+            secrets_at_start: tokio::sync::Mutex::default(),
         };
         Ok((
             Self {
@@ -314,15 +318,28 @@ impl Backend for ClusterBackend {
             .then(|| Arc::new(secret_store::RunSecret::new(Arc::clone(&self.shared))) as Arc<dyn CheckpointStore>)
     }
 
-    fn query<'a>(&'a self, directory: &'a Path) -> BoxFuture<'a, Vec<String>> {
-        let shared = &self.shared;
-        Box::pin(query::query_with(
-            &shared.cluster,
-            &shared.config,
-            query::SecretValues::of_run(&shared.config),
-            directory,
-            &shared.clock,
-        ))
+    fn read_secrets(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {
+            let mut at_start = self.shared.secrets_at_start.lock().await;
+            let (cluster, config) = (&self.shared.cluster, &self.shared.config);
+            *at_start = query::read_at_start(cluster, config, query::SecretValues::of_run(config)).await;
+        })
+    }
+
+    fn redactor(&self) -> BoxFuture<'_, Redactor> {
+        Box::pin(async {
+            let at_start = std::mem::take(&mut *self.shared.secrets_at_start.lock().await);
+            let (cluster, config) = (&self.shared.cluster, &self.shared.config);
+            let secrets = query::SecretValues::of_run(config);
+            Redactor::new(query::read_known(cluster, config, secrets, at_start).await)
+        })
+    }
+
+    fn query<'a>(&'a self, directory: &'a Path, redactor: &'a Arc<Redactor>) -> BoxFuture<'a, Vec<String>> {
+        let Shared {
+            cluster, config, clock, ..
+        } = self.shared.as_ref();
+        Box::pin(query::query_with(cluster, config, redactor, directory, clock))
     }
 }
 

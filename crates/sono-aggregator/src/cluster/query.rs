@@ -28,13 +28,14 @@ use sono_kube::{
 use sono_redact::Redactor;
 use sono_types::{Config, constants, error_chain, layout};
 
+pub use self::known::{AtStart, SecretValues, read_known};
 use self::{
     file::{ByNamespace, ListFile, Names, write_json},
     plan::QueryPlan,
     redaction::Redaction,
     row::{Cause, Failure, Row},
 };
-pub(crate) use self::{known::SecretValues, plan::config_problems};
+pub(crate) use self::{known::read_at_start, plan::config_problems};
 use crate::clock::Clock;
 
 /// Maximum number of concurrent steps; the reader limits their requests.
@@ -45,17 +46,24 @@ const MAX_LISTED_SEPARATELY: usize = 10;
 const LIMIT: Duration = Duration::from_mins(30);
 
 /// Runs the configured queries and writes their results below `directory`, in the archive's layout. Returns a line for each
-/// failure; `meta/query-time.json` has them too.
-pub async fn query(cluster: &Cluster, config: &Config, directory: &Path, clock: &Clock) -> Vec<String> {
-    let secrets = SecretValues::NotRead("values of Secrets are read in runs only");
-    query_with(cluster, config, secrets, directory, clock).await
-}
-
-/// Runs the configured queries as [`query`] does, and may read the values of Secrets to find them in what it writes.
-pub(crate) async fn query_with(
+/// failure; `meta/query-time.json` has them too. `secrets`: whether the values of Secrets are read, to find them in everything that is
+/// written.
+pub async fn query(
     cluster: &Cluster,
     config: &Config,
     secrets: SecretValues,
+    directory: &Path,
+    clock: &Clock,
+) -> Vec<String> {
+    let known = read_known(cluster, config, secrets, AtStart::NotRead).await;
+    query_with(cluster, config, &Arc::new(Redactor::new(known)), directory, clock).await
+}
+
+/// Runs the configured queries as [`query`] does, with a redactor that exists already.
+pub(crate) async fn query_with(
+    cluster: &Cluster,
+    config: &Config,
+    redactor: &Arc<Redactor>,
     directory: &Path,
     clock: &Clock,
 ) -> Vec<String> {
@@ -79,19 +87,13 @@ pub(crate) async fn query_with(
         Ok(reader) => reader,
         Err(error) => return vec![error],
     };
-    let secrets = if plan.includes_lists() || plan.logs.is_some() || plan.names("nodes") {
-        secrets
-    } else {
-        SecretValues::NotRead("nothing with secrets is queried")
-    };
-    let redactor = Redactor::new(known::known(&reader, secrets).await);
     let queries = Queries {
         reader,
         plan,
         directory,
         clock,
         deadline: tokio::time::Instant::now() + LIMIT,
-        redaction: Arc::new(Redaction::new(redactor)),
+        redaction: Arc::new(Redaction::new(Arc::clone(redactor))),
         unserved: Mutex::default(),
     };
     rows.extend(queries.all().await);

@@ -15,7 +15,10 @@ use jiff::Timestamp;
 use sono_run::{Effect, Event, Record, Run};
 use sono_tls::{Authority, Identity};
 use sono_types::{Config, RunStatus, layout, status::plugin_status};
-use tokio::sync::{RwLock, mpsc};
+use tokio::{
+    sync::{RwLock, mpsc},
+    task::JoinSet,
+};
 
 use self::effects::clean_up_after;
 use super::{
@@ -92,6 +95,10 @@ pub(super) async fn coordinate(
         }
     };
     let (mut coordinator, effects) = Coordinator::start(setup, beginning, publisher, journals, disk_full)?;
+    let backend = Arc::clone(&coordinator.backend);
+    // Aborted on drop.
+    let mut secrets = JoinSet::new();
+    secrets.spawn(async move { backend.read_secrets().await });
     coordinator.run_until_end(effects, &mut shutdown).await
 }
 
@@ -124,8 +131,10 @@ struct Coordinator<'a> {
     over: Arc<AtomicBool>,
     /// Number of problems in the archive.
     problems: usize,
-    /// The reason why the archive cannot be written.
+    /// The reason why the archive does not exist.
     broken: Option<String>,
+    /// The reason why the archive is withheld.
+    withheld: String,
 }
 
 /// Paths of the run.
@@ -242,6 +251,7 @@ impl<'a> Coordinator<'a> {
             over,
             problems: 0,
             broken: None,
+            withheld: String::new(),
         };
         Ok((coordinator, effects))
     }
@@ -311,6 +321,9 @@ impl<'a> Coordinator<'a> {
             }
             Err(reason) => {
                 self.broken = Some(reason.to_string());
+                if let finalize::NotPacked::Withheld(reason) = reason {
+                    self.withheld = reason;
+                }
                 self.handle(Event::Broken)
             }
         };

@@ -4,13 +4,13 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use futures::future::join_all;
 use serde_json::json;
 use sono_bundle::{DirectoryFiles, StoreError};
-use sono_redact::{Redactions, Redactor, Report};
+use sono_redact::Redactor;
 use sono_run::Event;
 use sono_types::{Config, LeftOut, PluginName, ResultKey, TarInfo, error_chain, layout};
 use tokio::task::JoinSet;
@@ -24,6 +24,9 @@ use crate::{
 };
 
 mod item_trees;
+mod redaction;
+
+use self::redaction::Redaction;
 
 pub(crate) use item_trees::stopped_in_order;
 
@@ -64,8 +67,14 @@ pub(crate) type Finalized = Result<(TarInfo, usize), NotPacked>;
 
 /// Why the archive could not be packed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct NotPacked(pub(crate) String);
+pub(crate) enum NotPacked {
+    /// It cannot be written.
+    #[error("{0}")]
+    Failed(String),
+    /// The run requires a proof of its redaction, which the report does not have.
+    #[error("the archive is withheld: {0}")]
+    Withheld(String),
+}
 
 /// Why the files that describe the run are not complete.
 #[derive(Debug, thiserror::Error)]
@@ -104,7 +113,17 @@ pub(crate) async fn finish(mut finish: Finish) -> Finalized {
     }
     let started = (finish.clock)();
     let backend = finish.backend.as_ref();
-    for problem in query(backend, &finish.directory, &finish.incoming, &finish.disk_full).await {
+    // One of an earlier process describes files that are written again.
+    fs_err::remove_file(finish.directory.join(layout::REDACTIONS)).ok();
+    let redactor = Arc::new(backend.redactor().await);
+    for problem in query(
+        backend,
+        &finish.directory,
+        &finish.incoming,
+        (&finish.disk_full, &redactor),
+    )
+    .await
+    {
         say("a query failed", problem);
     }
     tracing::info!(took = %(finish.clock)().duration_since(started), "queries are done");
@@ -116,21 +135,37 @@ pub(crate) async fn finish(mut finish: Finish) -> Finalized {
     for problem in clean_up_problems {
         say("cannot clean up", problem);
     }
+    let redaction = Redaction::new(redactor);
+    for problem in redaction.results(&finish).await {
+        say("cannot redact results", problem);
+    }
     let (processed, tree_problems) = item_trees::make(&finish).await;
     for problem in tree_problems {
         say("cannot process results", problem);
     }
     // Only the end of the run closes the requests, and it reads all of them first.
     finish.coordinator.send(Event::Summarized(processed)).await.ok();
-    if let Err(problem) = describe(&finish, &cleaned).await {
+    if let Err(problem) = describe(&finish, &cleaned, &redaction).await {
         say("cannot write the run's metadata", error_chain(&problem));
     }
     tracing::info!("Log lines after this point will not appear in the downloaded tarball.");
     finish.log.detach();
+    for problem in redaction.rest(&finish).await {
+        say("cannot redact the run's files", problem);
+    }
+    match redaction.write(&finish).await {
+        Ok(report) => {
+            if let Some(reason) = redaction::withheld(&report).filter(|_| finish.config.require_redaction) {
+                return Err(NotPacked::Withheld(reason));
+            }
+        }
+        Err(error) if finish.config.require_redaction => return Err(NotPacked::Withheld(error_chain(&error))),
+        Err(error) => say("cannot write the report of redactions", error_chain(&error)),
+    }
     let (directory, archive) = (finish.directory.clone(), finish.archive.clone());
     let seal = move || sono_bundle::seal(&directory, &archive);
     let sealed = finish.disk_full.retry("packing the archive", seal).await;
-    let sealed = sealed.map_err(|error| NotPacked(error_chain(&error)))?;
+    let sealed = sealed.map_err(|error| NotPacked::Failed(error_chain(&error)))?;
     for problem in incomplete(&sealed.packed) {
         say("packing", problem);
     }
@@ -155,11 +190,16 @@ const MAX_QUERY_ATTEMPTS: usize = 3;
 const PROBE_BYTES: usize = 1 << 20;
 
 /// Repeats the queries once the disk has free space, a limited number of times: the responses themselves may fill the disk.
-async fn query(backend: &dyn Backend, directory: &Path, incoming: &Path, disk_full: &DiskFull) -> Vec<String> {
+async fn query(
+    backend: &dyn Backend,
+    directory: &Path,
+    incoming: &Path,
+    (disk_full, redactor): (&DiskFull, &Arc<Redactor>),
+) -> Vec<String> {
     let mut tries = 0;
     loop {
         tries += 1;
-        let problems = backend.query(directory).await;
+        let problems = backend.query(directory, redactor).await;
         let full = problems.iter().any(|problem| reports_disk_full(problem));
         if !full || tries == MAX_QUERY_ATTEMPTS {
             return problems;
@@ -220,35 +260,13 @@ fn incomplete(packed: &sono_bundle::Packed) -> Vec<String> {
         .collect()
 }
 
-/// Name of plugin definitions in the counts of redactions.
-const DEFINITION: &str = "PluginDefinition";
-
-/// The report of the queries, if they wrote one, with the redactions of definitions.
-fn with_redactions(report: Option<Report>, redactor: &Redactor, files: Vec<(String, u64, Redactions)>) -> Report {
-    let mut report = report.unwrap_or_default();
-    if report.layers.is_empty() {
-        report.describe(redactor);
-    }
-    // An earlier process may have written it.
-    report.remove_kind(DEFINITION, |path| files.iter().any(|(file, _, _)| file == path));
-    let mut all = Redactions::default();
-    for (path, bytes, found) in files {
-        report.add(&path, bytes, &found);
-        all.merge(found);
-    }
-    report.add_rows(&all);
-    report
-}
-
 /// Writes `definition.json` of each plugin, `meta/info.json` and `meta/clusterhealth.json`.
-async fn describe(finish: &Finish, cleaned: &BTreeSet<PluginName>) -> Result<(), DescribeError> {
+async fn describe(finish: &Finish, cleaned: &BTreeSet<PluginName>, redaction: &Redaction) -> Result<(), DescribeError> {
     let write = async |name: &str, value: &serde_json::Value| {
         let (path, text) = (finish.directory.join(name), value.to_string());
         let write = move || sono_bundle::write_durably(&path, text.as_bytes());
         finish.disk_full.retry("storing the run's metadata", write).await
     };
-    let (redactor, began) = (Redactor::default(), Instant::now());
-    let mut files = Vec::new();
     for (name, driver) in finish.drivers.iter() {
         let annotations = (!finish.config.custom_annotations.is_empty()).then_some(&finish.config.custom_annotations);
         let mut definition = json!({
@@ -261,19 +279,9 @@ async fn describe(finish: &Finish, cleaned: &BTreeSet<PluginName>) -> Result<(),
             "ImagePullSecrets": finish.config.image_pull_secrets,
             "CustomAnnotations": annotations,
         });
-        let mut found = Redactions::default();
-        redactor.object_as(DEFINITION, &mut definition, &|| began.elapsed(), &mut found);
         let path = layout::definition_file(name);
+        redaction.definition(&path, &mut definition);
         write(&path, &definition).await?;
-        files.push((path, definition.to_string().len() as u64, found));
-    }
-    if files.iter().any(|(_, _, found)| found.total() > 0) {
-        let path = finish.directory.join(layout::REDACTIONS);
-        let report = fs_err::read(&path)
-            .ok()
-            .and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        let report = with_redactions(report, &redactor, files);
-        write(layout::REDACTIONS, &json!(report)).await?;
     }
     let names: Vec<&PluginName> = finish.drivers.keys().collect();
     let mut info = if names.is_empty() {
@@ -345,7 +353,7 @@ mod tests {
             Box::pin(async { Ok(()) })
         }
 
-        fn query<'a>(&'a self, _: &'a Path) -> BoxFuture<'a, Vec<String>> {
+        fn query<'a>(&'a self, _: &'a Path, _: &'a Arc<Redactor>) -> BoxFuture<'a, Vec<String>> {
             let answer = self.0.lock().unwrap().pop();
             Box::pin(async { answer.unwrap_or_default() })
         }
@@ -356,7 +364,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let answers = answers.iter().rev().map(|answer| vec![(*answer).to_owned()]);
         let backend = Asked(Mutex::new(answers.collect()));
-        let problems = query(&backend, folder.path(), folder.path(), &DiskFull::default()).await;
+        let problems = query(
+            &backend,
+            folder.path(),
+            folder.path(),
+            (&DiskFull::default(), &Arc::default()),
+        )
+        .await;
         assert_eq!(fs_err::read_dir(folder.path()).unwrap().count(), 0, "nothing is left");
         let left = backend.0.lock().unwrap().len();
         (problems, left)

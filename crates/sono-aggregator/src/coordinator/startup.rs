@@ -345,7 +345,9 @@ impl Attempt {
             sono_bundle::write_durably(&path.join(layout::CONFIG), text.as_bytes()).map_err(RunError::Write)
         };
         disk_full.retry("the takeover of the run", first_files).await?;
-        view.collect_in(&files.directory);
+        if !config.require_redaction {
+            view.collect_in(&files.directory);
+        }
         Ok(())
     }
 

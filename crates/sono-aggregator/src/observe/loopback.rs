@@ -304,7 +304,7 @@ async fn partial(State(view): State<LoopbackView>) -> Response {
     let Some(directory) = view.directory() else {
         return text(
             StatusCode::NOT_FOUND,
-            "no partial results exist: the run has not started, or its archive is sealed",
+            "no partial results exist: the run has not started, its archive is sealed, or it requires the redaction to be proved",
         );
     };
     let (sender, chunks) = mpsc::channel::<io::Result<Bytes>>(4);

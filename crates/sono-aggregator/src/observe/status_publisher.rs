@@ -131,7 +131,7 @@ mod tests {
             Box::pin(async { outcome })
         }
 
-        fn query<'a>(&'a self, _: &'a Path) -> BoxFuture<'a, Vec<String>> {
+        fn query<'a>(&'a self, _: &'a Path, _: &'a Arc<sono_redact::Redactor>) -> BoxFuture<'a, Vec<String>> {
             Box::pin(async { Vec::new() })
         }
     }

@@ -14,7 +14,8 @@ use sono_aggregator::{
     Addresses, Backend, BackendError, Driver, EventError, FinishedRun, Launch, LoopbackView, Report, RunError,
     RunEvent, RunLog, Setup, execute_run, serve_locally, system_clock,
 };
-use sono_manifest::{Definition, DriverKind, NodeFacts};
+use sono_manifest::{Definition, DriverKind, NodeFacts, ResultRedaction};
+use sono_redact::{Known, KnownValues, Redactor};
 use sono_run::Failure;
 use sono_types::{Config, ContainersState, PluginName, ResultKey, RunStatus, SessionId, UploadLimits};
 use tokio::{
@@ -30,6 +31,7 @@ struct TestBackend {
     launches: Launches,
     launched: watch::Sender<usize>,
     statuses: watch::Sender<RunStatus>,
+    secrets: Vec<&'static str>,
     trouble: Trouble,
 }
 
@@ -89,7 +91,19 @@ impl Backend for TestBackend {
         Box::pin(async { Ok(()) })
     }
 
-    fn query<'a>(&'a self, _: &'a Path) -> BoxFuture<'a, Vec<String>> {
+    fn redactor(&self) -> BoxFuture<'_, Redactor> {
+        let mut values = KnownValues::default();
+        for value in &self.secrets {
+            values.add("", value.as_bytes());
+        }
+        let known = match self.secrets.as_slice() {
+            [] => Known::NotSearched("a run without Secrets".to_owned()),
+            _ => Known::Values(values),
+        };
+        Box::pin(async move { Redactor::new(known) })
+    }
+
+    fn query<'a>(&'a self, _: &'a Path, _: &'a Arc<Redactor>) -> BoxFuture<'a, Vec<String>> {
         let mut held = self.trouble.holds_queries.subscribe();
         Box::pin(async move {
             held.wait_for(|held| !held).await.unwrap();
@@ -148,6 +162,7 @@ pub(crate) fn plugin(name: &str, driver: DriverKind) -> Definition {
         skip_cleanup: false,
         result_format: String::new(),
         result_files: Vec::new(),
+        result_redaction: ResultRedaction::default(),
         description: String::new(),
         source_url: String::new(),
         order: 0,
@@ -172,6 +187,8 @@ pub(crate) struct Options {
     pub(crate) bind: IpAddr,
     /// Parent of the run's directory.
     pub(crate) place: PathBuf,
+    /// The values of the cluster's Secrets.
+    pub(crate) secrets: Vec<&'static str>,
 }
 
 impl Default for Options {
@@ -183,6 +200,7 @@ impl Default for Options {
             config: Config::default(),
             bind: Ipv4Addr::LOCALHOST.into(),
             place: std::env::temp_dir(),
+            secrets: Vec::new(),
         }
     }
 }
@@ -207,6 +225,7 @@ impl TestRun {
             config,
             bind,
             place,
+            secrets,
         } = options;
         sono_tls::install_provider();
         let root = tempfile::tempdir_in(place).unwrap();
@@ -226,6 +245,7 @@ impl TestRun {
             launches: Arc::clone(&launches),
             launched,
             statuses,
+            secrets,
             trouble: trouble.clone(),
         };
         let setup = Setup {

@@ -80,7 +80,7 @@ impl Backend for FileBackend {
         true
     }
 
-    fn query<'a>(&'a self, _: &'a Path) -> BoxFuture<'a, Vec<String>> {
+    fn query<'a>(&'a self, _: &'a Path, _: &'a Arc<sono_redact::Redactor>) -> BoxFuture<'a, Vec<String>> {
         Box::pin(async { Vec::new() })
     }
 }

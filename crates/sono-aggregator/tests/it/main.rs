@@ -15,6 +15,7 @@ mod owned;
 mod partial;
 mod query;
 mod raw;
+mod redaction;
 mod refusals;
 mod skew;
 mod taken_up;

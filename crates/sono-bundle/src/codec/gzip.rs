@@ -106,6 +106,8 @@ pub(crate) struct Head {
     pub(crate) size: u64,
     /// Permission bits.
     pub(crate) mode: u32,
+    /// Time of the last change, in seconds since 1970.
+    pub(crate) modified: u64,
 }
 
 /// The type of an entry.
@@ -177,6 +179,7 @@ pub(crate) fn walk_entries<E>(
             },
             size: entry.size(),
             mode: entry.header().mode().unwrap_or(0o644),
+            modified: entry.header().mtime().unwrap_or_default(),
         };
         meter.begin_content();
         meter.count_entry(head.size).map_err(WalkError::Archive)?;

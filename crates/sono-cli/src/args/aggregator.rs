@@ -116,6 +116,12 @@ pub struct Aggregator {
     /// Size limit of results stored in the aggregator's pod, without a volume; 0 means no limit [default: 20Gi]
     #[arg(long, value_name = "SIZE", conflicts_with_all = ["results_volume", "results_volume_claim"], help_heading = "Storage of results", hide_short_help = true)]
     pub results_size_limit: Option<Quantity>,
+    /// Whether to search everything in the archive for the values of Secrets [default: on with clusterAdmin]
+    #[arg(long, value_name = "WHETHER", value_parser = ["on", "off"], ignore_case = true, num_args = 0..=1, require_equals = true, default_missing_value = "on", help_heading = "Redaction", hide_short_help = true)]
+    pub redact_known: Option<String>,
+    /// Withhold the archive unless it is proved that it contains no values of Secrets
+    #[arg(long, help_heading = "Redaction", hide_short_help = true)]
+    pub require_redaction: bool,
     /// Apply the pull policy to the container of every plugin, not only of built-in ones
     #[arg(long, help_heading = "Images", hide_short_help = true)]
     pub force_image_pull_policy: bool,

@@ -7,7 +7,7 @@ use clap::{
 
 /// Flags and their environment variables, for every command that has the flag. All flags take a value, and none
 /// conflicts with another.
-pub(crate) const VARIABLES: [(&str, &str); 31] = [
+pub(crate) const VARIABLES: [(&str, &str); 32] = [
     ("aggregator-image", "SONO_AGGREGATOR_IMAGE"),
     ("aggregator-memory", "SONO_AGGREGATOR_MEMORY"),
     ("aggregator-permissions", "SONO_AGGREGATOR_PERMISSIONS"),
@@ -28,6 +28,7 @@ pub(crate) const VARIABLES: [(&str, &str); 31] = [
     ("plugin-account", "SONO_PLUGIN_ACCOUNT"),
     ("plugin-service-account", "SONO_PLUGIN_SERVICE_ACCOUNT"),
     ("rbac", "SONO_RBAC"),
+    ("redact-known", "SONO_REDACT_KNOWN"),
     ("registry", "SONO_REGISTRY"),
     ("security-context-mode", "SONO_SECURITY_CONTEXT_MODE"),
     ("service-account-name", "SONO_SERVICE_ACCOUNT_NAME"),

@@ -31,4 +31,9 @@ pub struct Query {
     /// Query only objects with these labels
     #[arg(short = 'l', long, value_name = "LABELS")]
     pub selector: Option<String>,
+    /// Read the values of all Secrets, and replace them wherever they occur in the saved data.
+    ///
+    /// The values stay in memory. Requires the permission to list Secrets in all namespaces.
+    #[arg(long, value_name = "WHETHER", value_parser = ["on", "off"], ignore_case = true, num_args = 0..=1, require_equals = true, default_missing_value = "on", default_value = "off")]
+    pub redact_known: String,
 }

@@ -71,7 +71,12 @@ impl Attach<'_> {
         let logs = self.command_hint("logs -p sonobuoy");
         Err(match end {
             End::Complete(status) => return Ok(Outcome::Complete(status)),
-            End::NoArchive => CliError::new("the run ended without an archive").hint(logs),
+            End::NoArchive { withheld } if withheld.is_empty() => {
+                CliError::new("the run ended without an archive").hint(logs)
+            }
+            End::NoArchive { withheld } => CliError::new("the run ended without an archive")
+                .details([format!("cause: the archive is withheld: {withheld}")])
+                .hint(format!("{logs}; to accept less, start it without --require-redaction")),
             End::Stopped => {
                 CliError::new("the aggregator ended before the run was complete").hint(format!("{logs}; {removes}"))
             }

@@ -44,7 +44,11 @@ pub(super) async fn run(
     let (statuses, mut received) = watch::channel(RunStatus::default());
     let options = Options {
         definitions,
-        config: plan.config,
+        config: sono_types::Config {
+            // Flags without effect in a local run.
+            require_redaction: false,
+            ..plan.config
+        },
         output: Path::new(".").to_owned(),
         statuses,
         log,
@@ -137,7 +141,7 @@ pub(super) async fn run(
 }
 
 /// Flags that require a cluster.
-const CLUSTER_ONLY: [&str; 49] = [
+const CLUSTER_ONLY: [&str; 51] = [
     "dry-run",
     "aggregator-image",
     "aggregator-memory",
@@ -172,7 +176,9 @@ const CLUSTER_ONLY: [&str; 49] = [
     "plugin-image",
     "plugin-service-account",
     "rbac",
+    "redact-known",
     "registry",
+    "require-redaction",
     "rerun-failed",
     "results-size-limit",
     "results-volume",

@@ -6,7 +6,7 @@ use std::{
 };
 
 use sono_bundle::pack_directory;
-use sono_local::{query_cluster, system_clock};
+use sono_local::{SecretValues, query_cluster, system_clock};
 use sono_types::{Config, exit};
 use uuid::Uuid;
 
@@ -29,7 +29,13 @@ pub(super) async fn query(arguments: args::Query, printer: &Printer) -> Result<u
         resources,
         namespaces,
         selector,
+        redact_known,
     } = arguments;
+    let secrets = if redact_known.eq_ignore_ascii_case("on") {
+        SecretValues::Read
+    } else {
+        SecretValues::NotRead("--redact-known is not set")
+    };
     let mut config = match config {
         Some(path) => configuration::read(&path, printer)?,
         None => Config::default(),
@@ -56,7 +62,7 @@ pub(super) async fn query(arguments: args::Query, printer: &Printer) -> Result<u
             .tempdir_in(parent.unwrap_or_else(|| Path::new(".")))
             .map_err(|error| written(&error))?;
         let found = directory.path().join("found");
-        let problems = query_cluster(&cluster, &config, &found, &system_clock()).await;
+        let problems = query_cluster(&cluster, &config, secrets, &found, &system_clock()).await;
         let packed = directory.path().join("packed");
         pack(&found, &packed)?;
         fs_err::rename(&packed, &output).map_err(|error| written(&error))?;
@@ -72,7 +78,7 @@ pub(super) async fn query(arguments: args::Query, printer: &Printer) -> Result<u
                 .hint("choose another directory with --output"));
         }
         fs_err::create_dir_all(&output).map_err(|error| written(&error))?;
-        query_cluster(&cluster, &config, &output, &system_clock()).await
+        query_cluster(&cluster, &config, secrets, &output, &system_clock()).await
     };
     for problem in &problems {
         printer.note(&format!("incomplete: {problem}"));

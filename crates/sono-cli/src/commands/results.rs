@@ -269,6 +269,9 @@ pub(super) fn in_markdown(archive: &Path) -> Result<MarkdownForms, CliError> {
     let name = documents::file_name(archive);
     let mut forms = step_summary::forms(&shown.overview(name.as_deref()));
     for form in &mut forms {
+        if let Some(sentence) = &gathered.redaction {
+            form.push(documents::redaction(sentence));
+        }
         for error in &failures {
             let lines = error.clone().lines();
             let quoted = Markdown::quoted(lines.iter().map(String::as_str), "");

@@ -82,6 +82,12 @@ pub(super) async fn fetch(
         }
         _ => None,
     };
+    if let Some(Ok(status)) = &status
+        && !status.withheld.is_empty()
+    {
+        return Err(refused("the archive is withheld", &status.withheld)
+            .hint("the run requires a proved redaction; to accept less, start it without --require-redaction"));
+    }
     let not_ready = || {
         CliError::new("Results not ready yet. Check `sono status` for status.").hint(format!(
             "to wait for them: {}; to fetch partial results: {}",

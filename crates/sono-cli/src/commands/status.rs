@@ -309,6 +309,9 @@ impl StatusCommand<'_> {
             (OverallStatus::Complete, _) => {
                 format!("run complete; to get the results: {}", self.command_hint("retrieve"))
             }
+            (OverallStatus::Failed, _) if !status.withheld.is_empty() => {
+                format!("the archive is withheld: {}", status.withheld)
+            }
             (OverallStatus::Failed, _) => {
                 format!("run failed; for the reason: {}", self.command_hint("logs -p sonobuoy"))
             }

@@ -229,6 +229,7 @@ fn flags_of_run_are_grouped() {
             "Aggregator and permissions:",
             "Plugins:",
             "Storage of results:",
+            "Redaction:",
             "Kubernetes tests:",
             "Preflight checks:",
             "Waiting:",

@@ -30,6 +30,7 @@ mod plugin_test;
 mod plugins;
 mod preflight;
 mod query;
+mod redact;
 mod retrieve;
 #[cfg(unix)]
 mod rights;

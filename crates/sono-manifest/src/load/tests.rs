@@ -184,6 +184,7 @@ sonobuoy-config: {driver: Other}
             skip_cleanup: true,
             result_format: String::new(),
             result_files: Vec::new(),
+            result_redaction: ResultRedaction::Known,
             description: String::new(),
             source_url: String::new(),
             order: 8,

@@ -64,6 +64,38 @@ fn values_are_never_in_debug_output() {
 }
 
 #[test]
+fn two_listings_are_one_set_of_values() {
+    let mut first = KnownValues::default();
+    first.add("password", b"Zq8-wL2mPx-before");
+    first.add("same", b"Zq8-wL2mPx-shared");
+    first.add("flag", b"true");
+    let mut second = KnownValues::default();
+    second.add("password", b"Zq8-wL2mPx-after");
+    second.add("same", b"Zq8-wL2mPx-shared");
+    second.add("flag", b"true");
+    second.add_all(first);
+    let redactor = crate::Redactor::new(crate::Known::Values(second));
+    let text = "Zq8-wL2mPx-before Zq8-wL2mPx-after Zq8-wL2mPx-shared";
+    let mut found = crate::Redactions::default();
+    assert_eq!(
+        redactor.text(text, crate::Layers::Known, &mut found),
+        "[redacted] [redacted] [redacted]"
+    );
+    let summary = redactor.known().clone().unwrap();
+    assert_eq!((summary.values, summary.trivial), (3, 1));
+}
+
+#[test]
+fn pieces_of_long_values_that_are_not_searched_are_counted() {
+    let mut known = KnownValues::default();
+    let letter = |index: usize| b'A' + u8::try_from(index * index / 7 % 26).unwrap();
+    let random: Vec<u8> = (0..60 * PIECE).map(letter).collect();
+    known.add_literal(&random);
+    // Every third piece.
+    assert_eq!(known.summary.pieces_not_searched, 40);
+}
+
+#[test]
 fn fifty_thousand_secrets_stay_within_the_limits() {
     let mut known = KnownValues::default();
     for number in 0..50_000 {
@@ -79,6 +111,7 @@ fn fifty_thousand_secrets_stay_within_the_limits() {
             trivial: 0,
             public: 0,
             not_searched: 50_001 - MAX_VALUES,
+            pieces_not_searched: 0,
         }
     );
 }

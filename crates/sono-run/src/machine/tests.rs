@@ -433,6 +433,7 @@ fn status_contains_all_fields() {
             status: OverallStatus::Complete,
             tarball: archive,
             left_out: Vec::new(),
+            withheld: String::new(),
         }
     );
 }

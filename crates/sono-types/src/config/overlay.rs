@@ -31,6 +31,7 @@ pub(super) const KEYS: &[&str] = &[
     "QPS",
     "ResultsCompatibility",
     "RedactKnown",
+    "RequireRedaction",
     "Burst",
     "Server",
     "Plugins",

@@ -243,7 +243,7 @@ mod tests {
     use super::*;
 
     fn redaction() -> Arc<Redaction> {
-        Arc::new(Redaction::new(Redactor::default()))
+        Arc::new(Redaction::new(Arc::new(Redactor::default())))
     }
 
     fn resource() -> Resource {

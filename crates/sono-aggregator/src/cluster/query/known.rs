@@ -1,9 +1,12 @@
-//! The values of the cluster's Secrets, to find them in everything that queries store.
+//! The values of the cluster's Secrets, to find them in everything that is packed.
 
 use std::time::Duration;
 
 use serde_json::Value;
-use sono_kube::query::{QueryError, Reader, encode};
+use sono_kube::{
+    Cluster,
+    query::{QueryError, Rate, Reader, encode},
+};
 use sono_redact::{Known, KnownValues};
 use sono_types::{Config, error_chain};
 
@@ -16,8 +19,8 @@ const LIMIT: Duration = Duration::from_mins(5);
 
 /// Whether values of Secrets are read to search for them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum SecretValues {
-    /// Read once, before the other queries.
+pub enum SecretValues {
+    /// They are.
     Read,
     /// Not read, for this reason.
     NotRead(&'static str),
@@ -36,19 +39,70 @@ impl SecretValues {
     }
 }
 
-/// Reads the values. They stay in memory: unlike other lists, responses are not stored in files until they are parsed.
-pub(super) async fn known(reader: &Reader, secrets: SecretValues) -> Known {
+/// The values of Secrets at the start of a run.
+#[derive(Debug, Default)]
+pub enum AtStart {
+    /// They were not read, because they are not searched or the process began later.
+    #[default]
+    NotRead,
+    /// These.
+    Values(KnownValues),
+    /// They could not be read.
+    Failed,
+}
+
+/// Reads the values at the start of a run.
+pub(crate) async fn read_at_start(cluster: &Cluster, config: &Config, secrets: SecretValues) -> AtStart {
+    if secrets != SecretValues::Read {
+        return AtStart::NotRead;
+    }
+    match list(cluster, config).await {
+        Ok(values) => AtStart::Values(values),
+        Err(reason) => {
+            tracing::warn!(reason, "values of Secrets at the start of the run are not known");
+            AtStart::Failed
+        }
+    }
+}
+
+/// Reads the values of all Secrets and adds those of the start of a run. Values stay in memory: unlike other lists, responses
+/// are not stored in files until they are parsed.
+pub async fn read_known(cluster: &Cluster, config: &Config, secrets: SecretValues, at_start: AtStart) -> Known {
     if let SecretValues::NotRead(reason) = secrets {
         return Known::NotSearched(reason.to_owned());
     }
-    #[cfg(target_os = "linux")]
-    if let Err(error) = without_core_dumps() {
-        return Known::NotSearched(format!("cannot disable core dumps: {error}"));
+    match (list(cluster, config).await, at_start) {
+        (Ok(values), AtStart::NotRead) => Known::Values(values),
+        (Ok(mut values), AtStart::Values(earlier)) => {
+            values.add_all(earlier);
+            Known::Values(values)
+        }
+        (Ok(mut values), AtStart::Failed) => {
+            values.not_all();
+            Known::Values(values)
+        }
+        (Err(reason), AtStart::Values(mut values)) => {
+            tracing::warn!(
+                reason,
+                "searching for the values of Secrets at the start of the run only"
+            );
+            values.not_all();
+            Known::Values(values)
+        }
+        (Err(reason), AtStart::NotRead | AtStart::Failed) => Known::NotSearched(reason),
     }
-    match tokio::time::timeout(LIMIT, read(reader)).await {
-        Ok(Ok(values)) => Known::Values(values),
-        Ok(Err(error)) => Known::NotSearched(format!("cannot list Secrets: {}", error_chain(&error))),
-        Err(_) => Known::NotSearched(format!("cannot list Secrets within {} s", LIMIT.as_secs())),
+}
+
+/// All values, or the reason why they are not known.
+async fn list(cluster: &Cluster, config: &Config) -> Result<KnownValues, String> {
+    #[cfg(target_os = "linux")]
+    without_core_dumps().map_err(|error| format!("cannot disable core dumps: {error}"))?;
+    let rate = Rate::from_config(config.qps, config.burst);
+    let failed = |error: &dyn std::error::Error| format!("cannot list Secrets: {}", error_chain(error));
+    let reader = Reader::new(cluster, rate, &std::env::temp_dir()).map_err(|error| failed(&error))?;
+    match tokio::time::timeout(LIMIT, read(&reader)).await {
+        Ok(read) => read.map_err(|error| failed(&error)),
+        Err(_) => Err(format!("cannot list Secrets within {} s", LIMIT.as_secs())),
     }
 }
 

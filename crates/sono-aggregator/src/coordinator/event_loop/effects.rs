@@ -154,7 +154,8 @@ impl Coordinator<'_> {
         Ok(committed)
     }
 
-    fn show(&self, status: RunStatus) {
+    fn show(&self, mut status: RunStatus) {
+        status.withheld.clone_from(&self.withheld);
         let complete = self.broken.is_none().then(|| RunEvents::complete(&status));
         self.publisher.show(status);
         self.publisher.publish(complete);

@@ -43,7 +43,10 @@ pub(super) struct FollowedRun {
 pub(super) enum End {
     Complete(Box<RunStatus>),
     /// The run ended without an archive.
-    NoArchive,
+    NoArchive {
+        /// Why it is withheld; empty if it is not.
+        withheld: String,
+    },
     /// The aggregator ended before the run was complete.
     Stopped,
     /// The aggregator's pod does not run, or cannot be created.
@@ -171,7 +174,10 @@ impl FollowedRun {
             Some(OverallStatus::Complete) if status.as_ref().is_some_and(|status| self.has_archive(status)) => {
                 status.map(|status| End::Complete(Box::new(status)))
             }
-            Some(OverallStatus::Failed) => Some(End::NoArchive),
+            Some(OverallStatus::Failed) => {
+                let withheld = status.map(|status| status.withheld).unwrap_or_default();
+                Some(End::NoArchive { withheld })
+            }
             _ if phase(pod) == "Succeeded" => Some(End::Stopped),
             _ => self.broken(pod, time),
         };

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use serde_json::{Map, Value, json};
-use sono_manifest::{Definition, DriverKind, Severity, default_pod_spec, lint};
+use sono_manifest::{Definition, DriverKind, ResultRedaction, Severity, default_pod_spec, lint};
 use sono_types::{PluginName, constants, exit};
 
 use super::{resolve, version};
@@ -103,6 +103,7 @@ fn definition(arguments: args::GenPlugin, printer: &Printer) -> Result<Definitio
         skip_cleanup: false,
         result_format: format,
         result_files: Vec::new(),
+        result_redaction: ResultRedaction::default(),
         description: description.unwrap_or_default(),
         source_url: url.unwrap_or_default(),
         order: 0,

@@ -15,7 +15,7 @@ use crate::{
     args::ResultsOutput,
     error::CliError,
     judgement,
-    output::{Format, Printer},
+    output::{Format, Markdown, Printer, markdown},
     view::archive::{self, Overview, PluginOverview},
 };
 
@@ -90,9 +90,16 @@ pub(super) fn print(
             let name = file_name(bundle.path());
             let overview = report.overview(name.as_deref());
             if output == ResultsOutput::Markdown {
-                printer.markdown(&archive::markdown(&overview, archive::MAX_FAILURES_IN_MARKDOWN))?;
+                let mut markdown = archive::markdown(&overview, archive::MAX_FAILURES_IN_MARKDOWN);
+                if let Some(sentence) = &gathered.redaction {
+                    markdown.push(redaction(sentence));
+                }
+                printer.markdown(&markdown)?;
             } else {
                 printer.line(&archive::table(&overview, printer.is_screen()))?;
+                if let Some(sentence) = &gathered.redaction {
+                    printer.note(&format!("redaction: {sentence}"));
+                }
                 if overview.has_logs() {
                     printer.note(&format!("hint: for all of the logs: {}", log_command(shown)));
                 }
@@ -147,6 +154,11 @@ pub(super) fn print(
         }
     }
     Ok(failures)
+}
+
+/// The paragraph about secrets in the archive.
+pub(super) fn redaction(sentence: &str) -> Markdown {
+    markdown!["\nRedaction: ", Markdown::text(sentence), "\n"]
 }
 
 /// File name of the archive; `None` for a directory.

@@ -62,6 +62,8 @@ pub(super) struct Gathered {
     pub(super) health: Option<Vec<u8>>,
     /// The run's UUID.
     pub(super) run: Option<String>,
+    /// What is proved about secrets in the archive, in a sentence.
+    pub(super) redaction: Option<String>,
 }
 
 impl Gathered {
@@ -328,6 +330,8 @@ impl Pass<'_> {
             self.found.left_out = left_out;
         } else if name == layout::CLUSTER_HEALTH && self.needs_health() {
             self.found.health = Some(self.memory.read(name, content)?);
+        } else if name == layout::REDACTIONS && self.request.part == PartKind::Summary {
+            self.found.redaction = redaction(&self.memory.read(name, content)?);
         } else if name == layout::CONFIG && self.request.run {
             self.found.run = uuid(&self.memory.read(name, content)?);
         } else if let Some(plugin) = name.strip_prefix("plugins/").and_then(|rest| rest.split_once('/')) {
@@ -485,6 +489,11 @@ impl Plugin {
         };
         Self { root, part }
     }
+}
+
+/// What the report of redactions says; nothing for a report of the first version.
+fn redaction(text: &[u8]) -> Option<String> {
+    serde_json::from_slice::<sono_redact::Report>(text).ok()?.sentence()
 }
 
 /// Names and skipped nodes in `meta/info.json`; empty if invalid.

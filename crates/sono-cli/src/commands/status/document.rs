@@ -65,6 +65,8 @@ pub(super) struct Document<'a> {
     tarball: &'a TarInfo,
     #[serde(rename = "left-out", skip_serializing_if = "<[_]>::is_empty")]
     left_out: &'a [LeftOut],
+    #[serde(skip_serializing_if = "str::is_empty")]
+    withheld: &'a str,
     aggregator: &'a RowState,
 }
 
@@ -80,6 +82,7 @@ impl<'a> Document<'a> {
             status,
             tarball,
             left_out,
+            withheld,
         } = status;
         let row = |row: &'a PluginStatus| Row {
             reported: row,
@@ -94,6 +97,7 @@ impl<'a> Document<'a> {
             status,
             tarball,
             left_out,
+            withheld,
             aggregator,
         }
     }

@@ -143,6 +143,11 @@ fn results() -> Vec<Scenario> {
         form("--output", "json", Kind::Json),
         form("--output", "yaml", Kind::Yaml),
         form("--output", "junit", Kind::Xml),
+        Scenario::new("redact verify", &[archive]).without_foreign_text(),
+        Scenario::new("redact verify", &["none-EVIL\u{9b}\u{1b}]0;t\u{7}"]),
+        Scenario::new("redact", &[archive, "-o", NAME])
+            .of(Kind::Verbatim)
+            .that_changes(),
         Scenario::new("results", &["none-EVIL\u{9b}\u{1b}]0;t\u{7}"]),
     ]
 }
