@@ -219,7 +219,7 @@ impl Uploads {
             return Ok(());
         };
         // The result needs no record, because a restart finds its files, but their directory must be synced.
-        tracing::warn!(plugin_name = %key.plugin, node = %key.target, %reason, "cannot record the result in the journal, syncing its directory instead");
+        tracing::warn!(plugin_name = %key.plugin, node = %key.target, reason = error_chain(&reason), "cannot record the result in the journal, syncing its directory instead");
         blocking(move || sono_bundle::sync_directory(&directory).map_err(|error| unstored(&error))).await
     }
 
@@ -239,7 +239,7 @@ impl Uploads {
         }
         let durably = finished.unrecorded.is_some();
         if let Some(reason) = &finished.unrecorded {
-            tracing::warn!(plugin_name = %key.plugin, node = %key.target, %reason, "cannot store the result in the journal, syncing its files instead");
+            tracing::warn!(plugin_name = %key.plugin, node = %key.target, reason = error_chain(reason), "cannot store the result in the journal, syncing its files instead");
         }
         let destination = self.root.join(layout::results_dir(key));
         let _permit = self.placing_small.acquire().await;
@@ -374,7 +374,10 @@ impl Uploads {
 async fn finish_recorded(ticket: UploadTicket, outcome: UploadOutcome) -> Result<(), UploadError> {
     match ticket.finish(outcome, None).await?.unrecorded {
         None => Ok(()),
-        Some(reason) => Err(UploadError::Storage(format!("cannot record the error: {reason}"))),
+        Some(reason) => {
+            let reason = error_chain(&reason);
+            Err(UploadError::Storage(format!("cannot record the error: {reason}")))
+        }
     }
 }
 
@@ -409,6 +412,7 @@ fn disk_full_message(reason: &str) -> String {
 #[cfg(test)]
 mod tests {
     use sono_run::NotRecorded;
+    use sono_types::SharedError;
 
     use super::*;
     use crate::{
@@ -446,8 +450,8 @@ mod tests {
     #[tokio::test]
     async fn error_that_is_not_in_the_journal_is_not_acknowledged() {
         assert_eq!(report_error(None).await, Ok(()));
-        let full = Some(NotRecorded("no space left".to_owned()));
-        let reason = "cannot record the error: no space left".to_owned();
+        let full = Some(NotRecorded::Write(SharedError::new("no space left")));
+        let reason = "cannot record the error: cannot write the journal: no space left".to_owned();
         assert_eq!(report_error(full).await, Err(UploadError::Storage(reason)));
     }
 }

@@ -70,6 +70,6 @@ fn a_known_result_that_cannot_be_recorded_is_not_spoken_of() {
     let (_folder, journal) = journal();
     let mut run = just_stored(&journal);
     let (mut answered, later) = begin(&mut run, &journal);
-    (later.unwrap().give)(Err(NotRecorded("no space left".to_owned())));
+    (later.unwrap().give)(Err(NotRecorded::Ended));
     assert_eq!(answered.try_recv().unwrap_err(), oneshot::error::TryRecvError::Closed);
 }
