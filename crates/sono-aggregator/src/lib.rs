@@ -26,7 +26,7 @@ pub use backend::{
 pub use clock::{Clock, system_clock};
 pub use cluster::{ClusterBackend, ClusterError, query::query as query_cluster};
 pub use coordinator::{FinishedRun, Setup, execute_run};
-pub use error::{JournalError, RunError};
+pub use error::{JournalError, RecordError, RunError};
 pub use ingest::disposition_file_name;
 pub use observe::{LoopbackView, RunLog, serve_locally, serve_metrics};
 pub use program::program;

@@ -14,7 +14,7 @@ use std::{
 use jiff::Timestamp;
 use sono_run::{Effect, Event, Record, Run};
 use sono_tls::{Authority, Identity};
-use sono_types::{Config, RunStatus, layout, status::plugin_status};
+use sono_types::{Config, RunStatus, error_chain, layout, status::plugin_status};
 use tokio::sync::{RwLock, mpsc};
 
 use self::effects::clean_up_after;
@@ -125,7 +125,7 @@ struct Coordinator<'a> {
     /// Number of problems in the archive.
     problems: usize,
     /// The reason why the archive cannot be written.
-    broken: Option<String>,
+    broken: Option<finalize::NotPacked>,
 }
 
 /// Paths of the run.
@@ -310,7 +310,7 @@ impl<'a> Coordinator<'a> {
                 self.handle(Event::Packed(tarball))
             }
             Err(reason) => {
-                self.broken = Some(reason.to_string());
+                self.broken = Some(reason);
                 self.handle(Event::Broken)
             }
         };
@@ -365,7 +365,10 @@ fn ended_by(lost: &OwnershipLost) -> RunError {
             reason: lost.to_string(),
         },
         OwnershipLost::Removed | OwnershipLost::Unreadable(_) | OwnershipLost::Refused(_) => {
-            tracing::error!(reason = %lost, "stopping, so that the next process can resume the run");
+            tracing::error!(
+                reason = error_chain(lost),
+                "stopping, so that the next process can resume the run"
+            );
             RunError::Stopped
         }
     }
