@@ -11,7 +11,9 @@ use sono_manifest::{Definition, NodeFacts};
 use sono_redact::Redactor;
 use sono_run::Failure;
 use sono_tls::Identity;
-use sono_types::{ContainersState, PluginName, ResultFormat, ResultKey, RunStatus, SessionId, fold::ANNOTATION_BYTES};
+use sono_types::{
+    ContainersState, PluginName, ResultFormat, ResultKey, RunStatus, SessionId, SharedError, fold::ANNOTATION_BYTES,
+};
 use tokio::sync::mpsc;
 
 /// Settings of one plugin for its workers.
@@ -94,18 +96,27 @@ impl RunEvent {
 }
 
 /// Why an event was not written.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EventError {
     /// The cluster refuses all events.
-    Refused(String),
+    #[error("refused")]
+    Refused(#[source] BackendError),
     /// This event was not written.
-    Failed(String),
+    #[error("failed")]
+    Failed(#[source] BackendError),
 }
 
-/// Why a call to the backend failed.
+/// Why a call to the backend failed: an error of any backend.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct BackendError(pub String);
+#[error(transparent)]
+pub struct BackendError(SharedError);
+
+impl BackendError {
+    /// Wraps the backend's error, or a text that has no source.
+    pub fn new(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self(SharedError::new(error))
+    }
+}
 
 /// One plugin of one run: starts it, watches it and removes it.
 pub trait Driver: Send + Sync {
@@ -167,11 +178,11 @@ pub enum CheckpointStoreError {
     #[error("another process has written a newer version")]
     Changed,
     /// Permanently refused, for example because of a missing permission.
-    #[error("refused: {0}")]
-    Refused(String),
+    #[error("refused")]
+    Refused(#[source] BackendError),
     /// The attempt failed, or its outcome is unknown.
-    #[error("failed: {0}")]
-    Failed(String),
+    #[error("failed")]
+    Failed(#[source] BackendError),
 }
 
 /// The version of a stored checkpoint, which changes with each write.

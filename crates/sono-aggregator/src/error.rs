@@ -2,6 +2,11 @@
 
 use std::path::PathBuf;
 
+use sono_run::{NotRecorded, StartError};
+use sono_types::{ArchiveNameError, SharedError};
+
+use crate::backend::BackendError;
+
 /// Why a run ended without an archive.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
@@ -18,8 +23,8 @@ pub enum RunError {
     #[error("cannot write the run's files")]
     Write(#[source] sono_bundle::StoreError),
     /// The nodes could not be listed.
-    #[error("cannot list nodes: {0}")]
-    Nodes(String),
+    #[error("cannot list nodes")]
+    Nodes(#[source] BackendError),
     /// Certificates could not be made.
     #[error("cannot make the run's certificates")]
     Certificates(#[source] sono_tls::TlsError),
@@ -27,19 +32,20 @@ pub enum RunError {
     #[error("cannot serve workers")]
     Serve(#[source] std::io::Error),
     /// The archive could not be written; the run's directory is retained.
-    #[error("cannot pack the archive; its content is retained in {directory}: {reason}")]
+    #[error("cannot pack the archive; its content is retained in {directory}")]
     Pack {
         /// The run's directory.
         directory: PathBuf,
         /// Why.
-        reason: String,
+        #[source]
+        source: SharedError,
     },
     /// The journal of the run cannot be opened.
     #[error("cannot resume the run")]
     Journal(#[source] JournalError),
-    /// The journal's content, or writing it.
-    #[error("cannot use the run's records: {0}")]
-    Record(String),
+    /// The content of the journal or the checkpoint, or writing it.
+    #[error("cannot use the run's records")]
+    Record(#[from] RecordError),
     /// Another process has the run now. This one does nothing more to it.
     #[error("this aggregator stops: {0}")]
     Superseded(String),
@@ -54,6 +60,49 @@ pub enum RunError {
     /// Stopped before the end.
     #[error("stopped before the run was complete")]
     Stopped,
+}
+
+impl From<StartError> for RunError {
+    fn from(error: StartError) -> Self {
+        match error {
+            StartError::Superseded => Self::Superseded(error.to_string()),
+            StartError::Version(_) | StartError::NoIdentity | StartError::Identity(_) => Self::Record(error.into()),
+        }
+    }
+}
+
+/// Why the records of a run cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// The journal or the checkpoint names another archive than a run writes.
+    #[error("the archive name {name:?} is invalid")]
+    Archive {
+        /// The name.
+        name: String,
+        /// Why.
+        #[source]
+        source: ArchiveNameError,
+    },
+    /// They do not allow a start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// A record is not on disk.
+    #[error(transparent)]
+    NotRecorded(#[from] NotRecorded),
+    /// The checkpoint may not be read.
+    #[error(
+        "cannot read the checkpoint; --aggregator-workload deployment needs get, create and update on Secrets in the run's namespace"
+    )]
+    CheckpointRefused(#[source] BackendError),
+    /// The checkpoint cannot be read.
+    #[error("cannot read the checkpoint")]
+    ReadCheckpoint(#[source] SharedError),
+    /// The checkpoint cannot be written.
+    #[error("cannot write the checkpoint")]
+    WriteCheckpoint(#[source] SharedError),
+    /// The files of an earlier process cannot be cleaned up or completed.
+    #[error("cannot restore the run's files")]
+    Files(#[source] SharedError),
 }
 
 /// Why a journal cannot be opened.

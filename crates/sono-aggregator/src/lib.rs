@@ -29,7 +29,7 @@ pub use cluster::{
     query::{AtStart, SecretValues, query as query_cluster, read_known},
 };
 pub use coordinator::{FinishedRun, Setup, execute_run};
-pub use error::{JournalError, RunError};
+pub use error::{JournalError, RecordError, RunError};
 pub use ingest::disposition_file_name;
 pub use observe::{LoopbackView, RunLog, serve_locally, serve_metrics};
 pub use program::program;

@@ -15,6 +15,7 @@ use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use futures::FutureExt as _;
 use sono_kube::{Cluster, Connection};
+use sono_log::KlogFlags;
 use sono_types::{Config, SessionId, constants, exit};
 use tracing_subscriber::{filter::LevelFilter, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
@@ -112,29 +113,13 @@ struct Common {
     #[arg(long)]
     context: Option<String>,
     /// Log level.
-    #[arg(long, default_value = "info", value_parser = ["panic", "fatal", "error", "warn", "warning", "info", "debug", "trace"])]
+    #[arg(long, default_value = "info", value_parser = sono_log::LEVELS)]
     level: String,
-    #[command(flatten)]
-    klog: Klog,
-}
-
-/// Flags of Kubernetes' logging library: manifests of Sonobuoy pass them, and they never had an effect.
-#[derive(Debug, Args)]
-struct Klog {
+    /// Verbosity of klog, without an effect: manifests of Sonobuoy pass it.
     #[arg(short = 'v', long = "v", hide = true)]
     verbosity: Option<String>,
-    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    logtostderr: Option<String>,
-    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    alsologtostderr: Option<String>,
-    #[arg(long = "stderrthreshold", hide = true)]
-    threshold: Option<String>,
-    #[arg(long = "log_dir", hide = true)]
-    log_dir: Option<String>,
-    #[arg(long = "log_file", hide = true)]
-    log_file: Option<String>,
-    #[arg(long, hide = true)]
-    vmodule: Option<String>,
+    #[command(flatten)]
+    klog: KlogFlags,
 }
 
 /// Executes the command of the arguments.
@@ -191,13 +176,7 @@ where
     F: Future<Output = anyhow::Result<ExitCode>>,
 {
     let log = RunLog::new(system_clock());
-    let level = match level {
-        "panic" | "fatal" | "error" => LevelFilter::ERROR,
-        "warn" | "warning" => LevelFilter::WARN,
-        "debug" => LevelFilter::DEBUG,
-        "trace" => LevelFilter::TRACE,
-        _ => LevelFilter::INFO,
-    };
+    let level = sono_log::filter(level);
     // sono's records at the given level; libraries only warnings and errors.
     let targets = tracing_subscriber::filter::Targets::new()
         .with_default(level.min(LevelFilter::WARN))

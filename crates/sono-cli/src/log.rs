@@ -14,13 +14,7 @@ const RUN_CRATES: [&str; 3] = ["sono_local", "sono_aggregator", "sono_worker"];
 /// Records of this crate are shown from `level` on. Records of a run in this process and of libraries are shown only at
 /// debug level and below.
 pub(crate) fn start(level: &str, printer: &Printer) -> RunLog {
-    let level = match level {
-        "panic" | "fatal" | "error" => LevelFilter::ERROR,
-        "warn" | "warning" => LevelFilter::WARN,
-        "debug" => LevelFilter::DEBUG,
-        "trace" => LevelFilter::TRACE,
-        _ => LevelFilter::INFO,
-    };
+    let level = sono_log::filter(level);
     let (libraries, run) = match level {
         LevelFilter::TRACE => (LevelFilter::DEBUG, LevelFilter::TRACE),
         LevelFilter::DEBUG => (LevelFilter::OFF, LevelFilter::DEBUG),

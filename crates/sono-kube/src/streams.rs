@@ -15,8 +15,8 @@ use kube::{
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, ReadBuf},
     sync::oneshot,
-    task::JoinHandle,
 };
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
     Cluster, KubeError, Pod,
@@ -107,7 +107,7 @@ impl Cluster {
             }
         };
         let (stdout, stderr, status) = (process.stdout(), process.stderr(), process.take_status());
-        let stderr = tokio::spawn(async move {
+        let stderr = AbortOnDropHandle::new(tokio::spawn(async move {
             let mut bytes = Vec::new();
             if let Some(mut stderr) = stderr {
                 // A broken connection is reported on standard output; standard error up to then is still useful.
@@ -116,9 +116,9 @@ impl Cluster {
                 }
             }
             String::from_utf8_lossy(&bytes).trim().to_owned()
-        });
+        }));
         let (break_off, broken) = oneshot::channel();
-        let status = tokio::spawn(async move {
+        let status = AbortOnDropHandle::new(tokio::spawn(async move {
             let status = match status {
                 Some(status) => status.await,
                 None => None,
@@ -135,7 +135,7 @@ impl Cluster {
                     |error| Cause::of(&error),
                 )),
             }
-        });
+        }));
         let stdout: Box<dyn AsyncRead + Send + Unpin> = match stdout {
             Some(stdout) => Box::new(StallTimeout::new(
                 Breakable {
@@ -211,8 +211,9 @@ fn exit_code(status: &k8s_openapi::apimachinery::pkg::apis::meta::v1::Status) ->
 pub struct ExecStream {
     /// The command's standard output.
     pub stdout: Box<dyn AsyncRead + Send + Unpin>,
-    stderr: JoinHandle<String>,
-    status: JoinHandle<Result<Result<u8, String>, Cause>>,
+    /// Both tasks are joined by [`ExecStream::finish`], and aborted on drop.
+    stderr: AbortOnDropHandle<String>,
+    status: AbortOnDropHandle<Result<Result<u8, String>, Cause>>,
     server: String,
     request: String,
 }
@@ -253,16 +254,11 @@ impl ExecStream {
             source,
         };
         let Ok(ended) = tokio::time::timeout(STALL_TIMEOUT, &mut status).await else {
-            status.abort();
-            stderr.abort();
             return Err(lost(Cause(stall_message(STALL_TIMEOUT))));
         };
         let status = ended.map_err(|error| lost(Cause(error.to_string())))?;
-        let status = status.map_err(|cause| {
-            // The pipe of standard error stays open, too.
-            stderr.abort();
-            lost(cause)
-        })?;
+        // After an error the pipe of standard error stays open, too: its task is aborted.
+        let status = status.map_err(lost)?;
         let stderr = stderr.await.map_err(|error| lost(Cause(error.to_string())))?;
         match status {
             Ok(code) => Ok(ExecOutcome { code, stderr }),

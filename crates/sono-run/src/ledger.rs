@@ -80,7 +80,7 @@ pub(super) enum State {
     Failed,
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 struct Entry {
     state: State,
     committing: Option<u64>,
@@ -91,7 +91,7 @@ struct Entry {
 }
 
 /// All expected results and their states.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(super) struct Ledger {
     entries: BTreeMap<ResultKey, Entry>,
     next: u64,

@@ -1,5 +1,5 @@
-//! The state machine of a run: expected results, order groups, time limits, and the end. It receives events and the time, and
-//! returns effects; it has no sockets, files, tasks or clock.
+//! The state machines of a run: [`Startup`] until this process owns it, then [`Run`] with its expected results, order groups, time
+//! limits, and the end. They receive events and the time, and return effects; they have no sockets, files, tasks or clock.
 
 mod checkpoint;
 mod event;
@@ -9,6 +9,7 @@ mod machine;
 mod progress;
 mod record;
 mod recover;
+mod start;
 mod status;
 
 pub use checkpoint::{Change, Checkpoint, CheckpointError, CheckpointPhase};
@@ -16,4 +17,5 @@ pub use event::{Effect, Event, Failure, PluginPlan, ResultSummary, RunPolicy};
 pub use ledger::{CommitDecision, Refusal, Stored, Ticket, UploadOutcome};
 pub use machine::{LeftOutNodes, Phase, ResultState, Run};
 pub use progress::Progress;
-pub use record::{NotRecorded, Planned, Record, RunStart, SmallBody};
+pub use record::{JOURNAL_VERSION, NotRecorded, Planned, Record, RunStart, SmallBody};
+pub use start::{ARCHIVE_LOST, OwnedRun, StartEffect, StartError, StartEvent, StartNotice, StartSettings, Startup};

@@ -71,7 +71,7 @@ pub enum Phase {
 pub type LeftOutNodes = BTreeMap<PluginName, BTreeMap<String, Vec<String>>>;
 
 /// One run.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub struct Run {
     pub(super) plans: Vec<PluginPlan>,
     policy: RunPolicy,

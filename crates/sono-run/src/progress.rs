@@ -11,7 +11,7 @@ pub(crate) const RUN_BYTES: usize = 8 << 20;
 const PLUGIN_BYTES: usize = RUN_BYTES / 2;
 
 /// The last update of each result.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Progress {
     /// Shared with the statuses and files that contain them.
     updates: BTreeMap<ResultKey, Arc<ProgressUpdate>>,
@@ -21,7 +21,7 @@ pub struct Progress {
 }
 
 /// Limits on memory, in bytes.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 struct MemoryLimits {
     run: usize,
     plugin: usize,

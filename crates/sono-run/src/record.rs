@@ -1,14 +1,17 @@
 //! The records of the journal. Their replay restores the run, except for progress, which has its own file: updates are frequent,
 //! and each replaces the previous one.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use sono_types::{PluginName, ResultKey, RunStatus, SessionId, Target};
+use sono_types::{PluginName, ResultKey, RunStatus, SessionId, SharedError, Target};
 
-use super::event::Failure;
+use super::event::{Failure, PluginPlan};
+
+/// Version of the journal that this program writes and reads.
+pub const JOURNAL_VERSION: u32 = 1;
 
 /// One entry. New kinds may be added; an old program refuses a journal with an unknown one. Some stored names are older than
 /// the names here.
@@ -98,8 +101,14 @@ pub enum Record {
 
 /// Why records are not on disk.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct NotRecorded(pub String);
+pub enum NotRecorded {
+    /// They could not be written or synced.
+    #[error("cannot write the journal")]
+    Write(#[source] SharedError),
+    /// The journal's thread has ended.
+    #[error("the journal's thread has ended")]
+    Ended,
+}
 
 /// A body in the journal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -185,6 +194,17 @@ impl Planned {
         let target = |target: &String| Target::parse(target).ok();
         let key = |target| ResultKey::new(self.plugin.clone(), target);
         self.targets.iter().filter_map(target).map(key).collect()
+    }
+
+    /// Its plan for the state machine.
+    pub fn plan(&self) -> PluginPlan {
+        PluginPlan {
+            plugin: self.plugin.clone(),
+            order: self.order,
+            expected: self.expected(),
+            timeout: self.timeout.map(Duration::from_secs),
+            discovers_targets: self.discovers_targets,
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Prints an error with its sources in one line, for logs, records and tables.
 
-use std::error::Error;
+use std::{error::Error, fmt, sync::Arc};
 
 /// The error and its sources in one line, outermost first, joined by `: `. Texts that an earlier message already contains are
 /// omitted, because many libraries repeat the source in their message.
@@ -17,10 +17,40 @@ pub fn error_chain(error: &dyn Error) -> String {
     text
 }
 
+/// An error that several places hold. A clone is cheap; two are equal if [`error_chain`] prints the same for both.
+#[derive(Debug, Clone)]
+pub struct SharedError(Arc<dyn Error + Send + Sync>);
+
+impl SharedError {
+    /// Shares an error, or a text that has no source.
+    pub fn new(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        let error: Box<dyn Error + Send + Sync> = error.into();
+        Self(Arc::from(error))
+    }
+}
+
+impl fmt::Display for SharedError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, formatter)
+    }
+}
+
+impl Error for SharedError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.source()
+    }
+}
+
+impl PartialEq for SharedError {
+    fn eq(&self, other: &Self) -> bool {
+        error_chain(self) == error_chain(other)
+    }
+}
+
+impl Eq for SharedError {}
+
 #[cfg(test)]
 mod tests {
-    use std::fmt;
-
     use super::*;
 
     #[derive(Debug)]
@@ -42,6 +72,15 @@ mod tests {
         let (first, rest) = messages.split_first().unwrap();
         let source = (!rest.is_empty()).then(|| Box::new(steps(rest)));
         Step(first, source)
+    }
+
+    #[test]
+    fn shared_error_prints_its_chain_and_equals_one_that_prints_the_same() {
+        let shared = SharedError::new(steps(&["cannot pack", "disk full"]));
+        assert_eq!(error_chain(&shared), "cannot pack: disk full");
+        assert_eq!(shared.clone(), shared);
+        assert_eq!(shared, SharedError::new("cannot pack: disk full"));
+        assert_ne!(shared, SharedError::new("cannot pack"));
     }
 
     #[test]

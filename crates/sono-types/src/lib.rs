@@ -31,7 +31,7 @@ pub mod yaml;
 pub use archive_name::{ArchiveName, ArchiveNameError};
 pub use config::Config;
 pub use containers::ContainersState;
-pub use error_chain::error_chain;
+pub use error_chain::{SharedError, error_chain};
 pub use files::ResultFiles;
 pub use fold::fold as fold_status;
 pub use ids::{NodeName, PluginName, ResultKey, RunId, SessionId, Target};

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, env, ffi::OsString, io, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
+use sono_log::KlogFlags;
 use sono_types::{WorkerConfig, env as env_names, error_chain, exit};
 use tokio::sync::watch;
 use tracing_subscriber::{
@@ -46,8 +47,7 @@ enum Role {
     },
 }
 
-/// `--level` and `-v` set the log level. The other flags are klog's: pods are created with them, but logs are always
-/// written to standard error.
+/// `--level` and `-v` set the log level.
 #[derive(Debug, Args)]
 struct Logs {
     /// Log level: error, warn, info, debug or trace
@@ -63,42 +63,14 @@ struct Logs {
         hide = true
     )]
     verbosity: u8,
-    #[arg(long, global = true, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    logtostderr: Option<String>,
-    #[arg(long, global = true, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    alsologtostderr: Option<String>,
-    #[arg(long, global = true, hide = true)]
-    stderrthreshold: Option<String>,
-    #[arg(long, global = true, hide = true)]
-    vmodule: Option<String>,
-    #[arg(long = "log_dir", global = true, hide = true)]
-    log_dir: Option<String>,
-    #[arg(long = "log_file", global = true, hide = true)]
-    log_file: Option<String>,
-    #[arg(long = "log_file_max_size", global = true, hide = true)]
-    log_file_max_size: Option<String>,
-    #[arg(long = "log_backtrace_at", global = true, hide = true)]
-    log_backtrace_at: Option<String>,
-    #[arg(long = "skip_headers", global = true, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    skip_headers: Option<String>,
-    #[arg(long = "skip_log_headers", global = true, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    skip_log_headers: Option<String>,
-    #[arg(long = "add_dir_header", global = true, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    add_dir_header: Option<String>,
-    #[arg(long = "one_output", global = true, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    one_output: Option<String>,
+    #[command(flatten)]
+    klog: KlogFlags,
 }
 
 impl Logs {
     /// The more verbose of both levels; an unknown level means `info`.
     fn filter(&self) -> LevelFilter {
-        let level = match self.level.to_ascii_lowercase().as_str() {
-            "panic" | "fatal" | "error" => LevelFilter::ERROR,
-            "warn" | "warning" => LevelFilter::WARN,
-            "debug" => LevelFilter::DEBUG,
-            "trace" => LevelFilter::TRACE,
-            _ => LevelFilter::INFO,
-        };
+        let level = sono_log::filter(&self.level);
         let verbosity = match self.verbosity {
             0..4 => LevelFilter::OFF,
             4..8 => LevelFilter::DEBUG,

@@ -122,7 +122,13 @@ pub(crate) async fn relay(
             }
         },
     }
-    let serving = async { while servers.join_next().await.is_some() {} };
+    let serving = async {
+        while let Some(ended) = servers.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "a server for progress updates ended unexpectedly, which is a bug in sono");
+            }
+        }
+    };
     let reporting = async {
         let mut reader = Reader::new(results);
         loop {

@@ -8,7 +8,7 @@ use super::{
 /// Crates without I/O: text, values and times in, values out.
 pub(super) const PURE: &[&str] = &["sono-types", "sono-manifest", "sono-results", "sono-run", "sono-redact"];
 const TYPES: &[&str] = &["sono-types"];
-const ADAPTERS: &[&str] = &["sono-bundle", "sono-kube", "sono-tls", "sono-host"];
+const ADAPTERS: &[&str] = &["sono-bundle", "sono-kube", "sono-tls", "sono-host", "sono-log"];
 
 /// Each member with its allowed dependencies outside of tests. Only the simulation, itself a test, may use `sono-testkit`.
 const ALLOWED: &[(&str, &[&[&str]])] = &[
@@ -20,6 +20,7 @@ const ALLOWED: &[(&str, &[&[&str]])] = &[
     ("sono-bundle", &[TYPES, &["sono-redact"]]),
     ("sono-kube", &[TYPES, &["sono-redact"]]),
     ("sono-tls", &[TYPES]),
+    ("sono-log", &[]),
     ("sono-host", &[TYPES]),
     ("sono-images", &[TYPES]),
     ("sono-publish", &[&["sono-images"]]),

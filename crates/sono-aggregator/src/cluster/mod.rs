@@ -255,7 +255,7 @@ impl Backend for ClusterBackend {
                     );
                     Ok(None)
                 }
-                Err(error) => Err(BackendError(error_chain(&error))),
+                Err(error) => Err(BackendError::new(error)),
             }
         })
     }
@@ -278,7 +278,7 @@ impl Backend for ClusterBackend {
 
     fn publish<'a>(&'a self, status: &'a RunStatus) -> BoxFuture<'a, Result<(), BackendError>> {
         Box::pin(async move {
-            let text = annotation::text(status).map_err(|error| BackendError(error.to_string()))?;
+            let text = annotation::text(status).map_err(BackendError::new)?;
             let annotations = BTreeMap::from([(constants::STATUS_ANNOTATION.to_owned(), text)]);
             let shared = &self.shared;
             shared
@@ -286,7 +286,7 @@ impl Backend for ClusterBackend {
                 .annotate(Kind::Pod, Some(&shared.config.namespace), &shared.pod, &annotations)
                 .await
                 .map(|_| ())
-                .map_err(|error| BackendError(error_chain(&error)))
+                .map_err(BackendError::new)
         })
     }
 
@@ -298,8 +298,8 @@ impl Backend for ClusterBackend {
                 Ok(_) => Ok(()),
                 // An earlier process of this run wrote it.
                 Err(error) if error.is_already_exists() => Ok(()),
-                Err(error) if error.is_transient() => Err(EventError::Failed(error_chain(&error))),
-                Err(error) => Err(EventError::Refused(error_chain(&error))),
+                Err(error) if error.is_transient() => Err(EventError::Failed(BackendError::new(error))),
+                Err(error) => Err(EventError::Refused(BackendError::new(error))),
             }
         })
     }

@@ -112,7 +112,7 @@ impl PluginObjects {
         if problems.is_empty() {
             Ok(())
         } else {
-            Err(BackendError(problems.join("; ")))
+            Err(BackendError::new(problems.join("; ")))
         }
     }
 }

@@ -6,10 +6,10 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use futures::future::BoxFuture;
 use serde_json::Value;
 use sono_kube::{Kind, KubeError};
-use sono_types::{constants, error_chain};
+use sono_types::constants;
 
 use super::{Shared, retry::patiently};
-use crate::backend::{CheckpointStore, CheckpointStoreError, StoredCheckpoint, Version};
+use crate::backend::{BackendError, CheckpointStore, CheckpointStoreError, StoredCheckpoint, Version};
 
 pub(super) struct RunSecret {
     shared: Arc<Shared>,
@@ -21,18 +21,19 @@ impl RunSecret {
     }
 }
 
-fn failed(error: &KubeError) -> CheckpointStoreError {
+fn failed(error: KubeError) -> CheckpointStoreError {
     if error.is_transient() {
-        CheckpointStoreError::Failed(error_chain(error))
+        CheckpointStoreError::Failed(BackendError::new(error))
     } else {
-        CheckpointStoreError::Refused(error_chain(error))
+        CheckpointStoreError::Refused(BackendError::new(error))
     }
 }
 
 fn version(secret: &Value) -> Result<Version, CheckpointStoreError> {
     let version = secret.pointer("/metadata/resourceVersion").and_then(Value::as_str);
     let version = version.ok_or_else(|| {
-        CheckpointStoreError::Failed("the API server returned the checkpoint without a resourceVersion".to_owned())
+        let reason = "the API server returned the checkpoint without a resourceVersion";
+        CheckpointStoreError::Failed(BackendError::new(reason))
     })?;
     Ok(Version(version.to_owned()))
 }
@@ -51,7 +52,7 @@ fn checkpoint(secret: &Value, uid: &str) -> Result<StoredCheckpoint, CheckpointS
     let text = secret["data"][constants::RUN_SECRET_KEY].as_str().unwrap_or_default();
     let content = STANDARD
         .decode(text)
-        .map_err(|error| CheckpointStoreError::Failed(error.to_string()))?;
+        .map_err(|error| CheckpointStoreError::Failed(BackendError::new(error)))?;
     Ok(StoredCheckpoint {
         version,
         content: Some(content),
@@ -67,7 +68,7 @@ impl CheckpointStore for RunSecret {
             let namespace = Some(config.namespace.as_str());
             let get = || cluster.get(Kind::Secret, namespace, constants::RUN_SECRET);
             let found = patiently("reading the run's checkpoint", get).await;
-            let found = found.map_err(|error| failed(&error))?;
+            let found = found.map_err(failed)?;
             found.map(|found| checkpoint(&found, &owner.uid)).transpose()
         })
     }
@@ -86,11 +87,11 @@ impl CheckpointStore for RunSecret {
                 None => match cluster.create(&secret).await {
                     Ok(object) => Some(object),
                     Err(error) if error.is_already_exists() => None,
-                    Err(error) => return Err(failed(&error)),
+                    Err(error) => return Err(failed(error)),
                 },
                 Some(Version(over)) => {
                     secret["metadata"]["resourceVersion"] = over.as_str().into();
-                    cluster.replace(&secret).await.map_err(|error| failed(&error))?
+                    cluster.replace(&secret).await.map_err(failed)?
                 }
             };
             version(&written.ok_or(CheckpointStoreError::Changed)?)

@@ -14,7 +14,7 @@ use std::{
 use jiff::Timestamp;
 use sono_run::{Effect, Event, Record, Run};
 use sono_tls::{Authority, Identity};
-use sono_types::{Config, RunStatus, layout, status::plugin_status};
+use sono_types::{Config, RunStatus, error_chain, layout, status::plugin_status};
 use tokio::{
     sync::{RwLock, mpsc},
     task::JoinSet,
@@ -132,9 +132,7 @@ struct Coordinator<'a> {
     /// Number of problems in the archive.
     problems: usize,
     /// The reason why the archive does not exist.
-    broken: Option<String>,
-    /// The reason why the archive is withheld.
-    withheld: String,
+    broken: Option<finalize::NotPacked>,
 }
 
 /// Paths of the run.
@@ -251,7 +249,6 @@ impl<'a> Coordinator<'a> {
             over,
             problems: 0,
             broken: None,
-            withheld: String::new(),
         };
         Ok((coordinator, effects))
     }
@@ -320,10 +317,7 @@ impl<'a> Coordinator<'a> {
                 self.handle(Event::Packed(tarball))
             }
             Err(reason) => {
-                self.broken = Some(reason.to_string());
-                if let finalize::NotPacked::Withheld(reason) = reason {
-                    self.withheld = reason;
-                }
+                self.broken = Some(reason);
                 self.handle(Event::Broken)
             }
         };
@@ -378,7 +372,10 @@ fn ended_by(lost: &OwnershipLost) -> RunError {
             reason: lost.to_string(),
         },
         OwnershipLost::Removed | OwnershipLost::Unreadable(_) | OwnershipLost::Refused(_) => {
-            tracing::error!(reason = %lost, "stopping, so that the next process can resume the run");
+            tracing::error!(
+                reason = error_chain(lost),
+                "stopping, so that the next process can resume the run"
+            );
             RunError::Stopped
         }
     }

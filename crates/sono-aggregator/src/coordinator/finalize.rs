@@ -9,11 +9,11 @@ use std::{
 
 use futures::future::join_all;
 use serde_json::json;
-use sono_bundle::{DirectoryFiles, StoreError};
+use sono_bundle::{DirectoryFiles, SealError, StoreError};
 use sono_redact::Redactor;
 use sono_run::Event;
 use sono_types::{Config, LeftOut, PluginName, ResultKey, TarInfo, error_chain, layout};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 use crate::{
     backend::{Backend, BackendError, Driver},
@@ -66,11 +66,12 @@ pub(crate) struct Finish {
 pub(crate) type Finalized = Result<(TarInfo, usize), NotPacked>;
 
 /// Why the archive could not be packed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub(crate) enum NotPacked {
-    /// It cannot be written.
-    #[error("{0}")]
-    Failed(String),
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    #[error("the task that packs the archive ended unexpectedly, which is a bug in sono")]
+    Task(#[from] JoinError),
     /// The run requires a proof of its redaction, which the report does not have.
     #[error("the archive is withheld: {0}")]
     Withheld(String),
@@ -165,7 +166,7 @@ pub(crate) async fn finish(mut finish: Finish) -> Finalized {
     let (directory, archive) = (finish.directory.clone(), finish.archive.clone());
     let seal = move || sono_bundle::seal(&directory, &archive);
     let sealed = finish.disk_full.retry("packing the archive", seal).await;
-    let sealed = sealed.map_err(|error| NotPacked::Failed(error_chain(&error)))?;
+    let sealed = sealed?;
     for problem in incomplete(&sealed.packed) {
         say("packing", problem);
     }
@@ -232,7 +233,9 @@ pub(crate) async fn clean_up(drivers: &BTreeMap<PluginName, Box<dyn Driver>>) ->
         let outcome = tokio::time::timeout(CLEAN_UP_LIMIT, driver.cleanup()).await;
         let late = || {
             let seconds = CLEAN_UP_LIMIT.as_secs();
-            Err(BackendError(format!("plugin {name} is not removed after {seconds} s")))
+            Err(BackendError::new(format!(
+                "plugin {name} is not removed after {seconds} s"
+            )))
         };
         (name.clone(), outcome.unwrap_or_else(|_| late()))
     }))
@@ -244,7 +247,7 @@ pub(crate) async fn clean_up(drivers: &BTreeMap<PluginName, Box<dyn Driver>>) ->
             Ok(()) => {
                 gone.insert(name);
             }
-            Err(problem) => problems.push(problem.to_string()),
+            Err(problem) => problems.push(error_chain(&problem)),
         }
     }
     (gone, problems)

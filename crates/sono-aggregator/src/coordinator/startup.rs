@@ -1,10 +1,11 @@
-//! Start-up: a run starts, or resumes where an earlier process left it.
+//! Start-up: a run starts, or resumes where an earlier process left it. [`sono_run::Startup`] decides the steps; this carries them
+//! out.
 
 mod files;
 mod plan;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -12,43 +13,39 @@ use std::{
 
 use jiff::Timestamp;
 use sono_manifest::{Definition, NodeFacts};
-use sono_run::{Effect, Event, LeftOutNodes, PluginPlan, Record, Run, RunPolicy, RunStart};
+use sono_run::{
+    ARCHIVE_LOST, Effect, LeftOutNodes, OwnedRun, Planned, Run, RunPolicy, StartEffect, StartEvent, StartNotice,
+    StartSettings,
+};
 use sono_tls::Authority;
-use sono_types::{Config, PluginName, RunStatus, SessionId, UploadLimits, constants, layout};
+use sono_types::{Config, PluginName, RunStatus, SessionId, UploadLimits, constants, error_chain, layout};
 
 use super::run::Setup;
 use crate::{
-    backend::{Backend, Driver},
+    backend::{Backend, BackendError, Driver},
     clock::Clock,
-    coordinator::names::{archive_path, check_id, has_nameless_journal, stable_name},
+    coordinator::names::{archive_path, has_nameless_journal, stable_name},
     durability::{
         checkpoint::CheckpointWriter,
         disk_full::DiskFull,
         journal::{Journal, Opened},
-        ownership::{ARCHIVE_GONE, Acquired, Ownership},
+        ownership::Ownership,
         progress_file,
     },
-    error::{JournalError, RunError},
+    error::{JournalError, RecordError, RunError},
     observe::{loopback::LoopbackView, run_log::RunLog},
 };
-
-/// Version of the journal that this program writes and reads.
-const JOURNAL_VERSION: u32 = 1;
 
 /// Time limit for closing a journal after a conflict.
 const CLOSE: Duration = Duration::from_secs(2);
 
-/// Interval between attempts to open a journal that another process holds.
-const HELD_PAUSE: Duration = Duration::from_secs(1);
-
-/// Time limit of the list of nodes when a run is resumed.
-const NODES_WITHIN: Duration = Duration::from_secs(5);
+/// Pause before another attempt to open a journal or to acquire the run.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// The drivers of all plugins.
 pub(crate) type Drivers = Arc<BTreeMap<PluginName, Box<dyn Driver>>>;
 
 /// The input of the start-up.
-#[derive(Clone)]
 pub(crate) struct Start {
     pub(crate) config: Config,
     pub(crate) definitions: Vec<Definition>,
@@ -66,8 +63,10 @@ pub(crate) struct Start {
 
 impl Start {
     pub(super) fn of(setup: &Setup, disk_full: &DiskFull) -> Self {
+        let mut config = setup.config.clone();
+        constants::ARCHIVE_VERSION.clone_into(&mut config.version);
         Self {
-            config: setup.config.clone(),
+            config,
             definitions: setup.definitions.clone(),
             backend: Arc::clone(&setup.backend),
             root: setup.root.clone(),
@@ -128,66 +127,64 @@ pub(crate) enum Startup {
 /// May be dropped at any point: nothing is created in the cluster before the run's identity is in the journal, and the next process
 /// finds the files.
 pub(crate) async fn begin(start: Start) -> Result<Startup, RunError> {
-    loop {
-        if let Some(found) = try_start(start.clone()).await? {
-            return Ok(found);
+    let ownership = Ownership::of(start.backend.as_ref());
+    let mut startup = sono_run::Startup::new(settings(&start, ownership.is_some()));
+    let mut shell = Shell::new(start, ownership);
+    let mut effects = VecDeque::from(startup.begin());
+    while let Some(effect) = effects.pop_front() {
+        let outcome = shell.carry_out(effect, startup.records()).await?;
+        match outcome {
+            Outcome::Done => {}
+            Outcome::Event(event) => effects = startup.handle((shell.start.clock)(), event).into(),
+            Outcome::End(found) => return Ok(found),
         }
-        tracing::info!("another aggregator took over the run at the same time, checking again");
-        tokio::time::sleep(HELD_PAUSE).await;
+    }
+    Err(defect("it stopped before its last effect"))
+}
+
+fn settings(start: &Start, checkpointed: bool) -> StartSettings {
+    let Start { config, backend, .. } = start;
+    StartSettings {
+        uuid: config.uuid.clone(),
+        backend_identity: backend.identity(),
+        new_uuid: uuid::Uuid::new_v4().to_string(),
+        holder: uuid::Uuid::new_v4().to_string(),
+        waits_for_journal: backend.plugins_survive_restart(),
+        policy: RunPolicy {
+            stop_on_failure: config.stop_on_failure,
+            store_tries: config.upload_limits.max_store_tries,
+            checkpointed,
+        },
     }
 }
 
-/// One attempt; `None` if another process wrote the checkpoint first.
-async fn try_start(start: Start) -> Result<Option<Startup>, RunError> {
-    let mut attempt = Attempt::open(start).await?;
-    if let Some(ownership) = &mut attempt.ownership {
-        let now = (attempt.start.clock)();
-        match ownership.acquire(&attempt.journal, &mut attempt.records, now).await? {
-            Acquired::Owned | Acquired::NewRun => {}
-            Acquired::Conflict => {
-                attempt.journal.close(CLOSE).await;
-                return Ok(None);
-            }
-            Acquired::Sealed { status, sessions } => {
-                return Ok(Some(Startup::Over {
-                    status,
-                    left: Some(attempt.drivers(&sessions)),
-                    broken: Some(ARCHIVE_GONE.to_owned()),
-                }));
-            }
-        }
+fn defect(reason: &str) -> RunError {
+    RunError::Task {
+        task: "the start-up",
+        reason: reason.to_owned(),
     }
-    let earlier = attempt.identify()?;
-    let files = Files::of(&attempt.start.root, &attempt.start.config.uuid);
-    if let Some(run_start) = &earlier {
-        let archive = layout::archive_name(run_start.start, &run_start.uuid);
-        files::remove_unfinished(&attempt.start.root.join(archive), &attempt.progress, &files.directory).await?;
-    }
-    let sessions = earlier.iter().flat_map(|run_start| &run_start.plugins);
-    let sessions = sessions.map(|planned| (planned.plugin.clone(), planned.session.clone()));
-    let drivers = attempt.drivers(&sessions.collect());
-    if let Some(status) = attempt.sealed_status() {
-        return attempt.over(&files, status, drivers).map(Some);
-    }
-    attempt.prepare(&files, earlier.is_some()).await?;
-    let Some(owned) = attempt.own(earlier, &drivers).await? else {
-        attempt.journal.close(CLOSE).await;
-        return Ok(None);
-    };
-    let beginning = attempt.resume(files, drivers, owned).await?;
-    Ok(Some(Startup::Started(Box::new(beginning))))
 }
 
-/// One attempt to start a run, with its journal open.
-struct Attempt {
-    /// Its configuration has the run's identity after [`Attempt::identify`].
+/// The outcome of an effect.
+enum Outcome {
+    /// The next effect follows.
+    Done,
+    Event(StartEvent<RunError>),
+    End(Startup),
+}
+
+/// Everything that the effects of a start-up need, and what they made.
+struct Shell {
+    /// Its configuration has the run's identity after [`StartEffect::Identify`].
     start: Start,
-    /// `None` if the run has no checkpoint.
+    /// `None` if the run has no checkpoint; taken by the run that starts.
     ownership: Option<Ownership>,
-    journal: Journal,
-    /// The records of the journal.
-    records: Vec<Record>,
+    /// Open from [`StartEffect::OpenJournal`] on.
+    journal: Option<Journal>,
     progress: PathBuf,
+    drivers: Drivers,
+    /// `None` if they may not be listed.
+    nodes: Option<Vec<NodeFacts>>,
 }
 
 /// Directories of the run.
@@ -205,121 +202,135 @@ impl Files {
     }
 }
 
-/// A run that this process owns.
-struct Owned {
-    run_start: RunStart,
-    authority: Authority,
-    nodes: Vec<NodeFacts>,
-    /// When this process acquired it.
-    now: Timestamp,
-}
-
-impl Attempt {
-    /// Reads the checkpoint and the journal.
-    async fn open(mut start: Start) -> Result<Self, RunError> {
-        let Start {
-            config,
-            backend,
-            root,
-            disk_full,
-            ..
-        } = &mut start;
-        constants::ARCHIVE_VERSION.clone_into(&mut config.version);
-        check_id(&config.uuid)?;
-        files::prepare(root, disk_full).await?;
-        let ownership = Ownership::load(backend.as_ref(), &config.uuid).await?;
-        if config.uuid.is_empty()
-            && let Some(identity) = backend.identity()
-        {
-            let continues = ownership.as_ref().is_some_and(Ownership::has_checkpoint);
-            if !(continues && has_nameless_journal(root, &identity)) {
-                config.uuid = identity;
-            }
-        }
-        let path = root.join(stable_name("journal", &config.uuid));
-        let progress = root.join(stable_name("progress", &config.uuid));
-        let Opened { journal, records } = open(path, backend.plugins_survive_restart(), disk_full).await?;
-        Ok(Self {
+impl Shell {
+    fn new(start: Start, ownership: Option<Ownership>) -> Self {
+        Self {
             start,
             ownership,
-            journal,
-            records,
-            progress,
+            journal: None,
+            progress: PathBuf::new(),
+            drivers: Drivers::default(),
+            nodes: None,
+        }
+    }
+
+    fn files(&self) -> Files {
+        Files::of(&self.start.root, &self.start.config.uuid)
+    }
+
+    fn journal(&self) -> Result<&Journal, RunError> {
+        self.journal.as_ref().ok_or_else(|| defect("the journal is not open"))
+    }
+
+    /// Carries out one effect.
+    async fn carry_out(
+        &mut self,
+        effect: StartEffect<RunError>,
+        records: &[sono_run::Record],
+    ) -> Result<Outcome, RunError> {
+        match effect {
+            StartEffect::ReadCheckpoint => return self.read_checkpoint().await.map(Outcome::Event),
+            StartEffect::OpenJournal { uuid } => return self.open_journal(&uuid).await.map(Outcome::Event),
+            StartEffect::CloseJournal => {
+                if let Some(journal) = self.journal.take() {
+                    journal.close(CLOSE).await;
+                }
+            }
+            StartEffect::Pause => tokio::time::sleep(PAUSE).await,
+            StartEffect::Log(notice) => log(notice),
+            StartEffect::Record(records) => {
+                let written = self.journal()?.commit_patiently(records).await;
+                written.map_err(RecordError::from)?;
+            }
+            StartEffect::WriteCheckpoint(checkpoint) => {
+                let ownership = self.ownership.as_mut();
+                let ownership = ownership.ok_or_else(|| defect("the run has no checkpoint store"))?;
+                if !ownership.write(&checkpoint).await? {
+                    return Ok(Outcome::Event(StartEvent::Conflict));
+                }
+            }
+            StartEffect::Identify { uuid, sessions } => self.identify(uuid, &sessions),
+            StartEffect::RemoveUnfinished { start } => {
+                let Start { config, root, .. } = &self.start;
+                let archive = root.join(layout::archive_name(start, &config.uuid));
+                files::remove_unfinished(&archive, &self.progress, &self.files().directory).await?;
+            }
+            StartEffect::Prepare => self.prepare().await?,
+            StartEffect::ListNodes { within } => return Ok(Outcome::Event(self.list_nodes(within).await)),
+            StartEffect::Plan { start } => {
+                let run_start = plan::identity(&self.start.config, &self.drivers, self.nodes.as_deref(), start)?;
+                return Ok(Outcome::Event(StartEvent::Planned(run_start)));
+            }
+            StartEffect::Restore => {
+                let (Files { directory, incoming }, limits) = (self.files(), self.start.limits.clone());
+                files::restore(&directory, &incoming, records, limits, &self.start.disk_full).await?;
+                let missed = files::placed(&directory, records);
+                if !missed.is_empty() {
+                    tracing::info!(results = missed.len(), "found results that are not in the journal");
+                }
+                return Ok(Outcome::Event(StartEvent::Restored(missed)));
+            }
+            StartEffect::Start(owned) => return self.started(*owned).map(Outcome::End),
+            StartEffect::Over {
+                status,
+                is_archive_lost,
+            } => return self.over(*status, is_archive_lost).map(Outcome::End),
+            StartEffect::Fail(error) => return Err(error),
+        }
+        Ok(Outcome::Done)
+    }
+
+    async fn read_checkpoint(&mut self) -> Result<StartEvent<RunError>, RunError> {
+        let checkpoint = match &mut self.ownership {
+            Some(ownership) => ownership.read().await?,
+            None => None,
+        };
+        let identity = self.start.backend.identity();
+        Ok(StartEvent::CheckpointRead {
+            checkpoint,
+            has_nameless_journal: identity.is_some_and(|identity| has_nameless_journal(&self.start.root, &identity)),
         })
     }
 
-    /// Determines the run's identity. Returns the first record of an earlier process.
-    fn identify(&mut self) -> Result<Option<RunStart>, RunError> {
-        let config = &mut self.start.config;
-        let earlier = match self.records.first() {
-            None => None,
-            Some(Record::Started(run_start)) if run_start.version == JOURNAL_VERSION => Some(run_start.clone()),
-            Some(Record::Started(run_start)) => {
-                return Err(RunError::Record(format!(
-                    "the journal has the unsupported version {}; this aggregator supports version {JOURNAL_VERSION}",
-                    run_start.version
-                )));
+    async fn open_journal(&mut self, uuid: &str) -> Result<StartEvent<RunError>, RunError> {
+        let Start { root, disk_full, .. } = &self.start;
+        files::prepare(root, disk_full).await?;
+        let path = root.join(stable_name("journal", uuid));
+        self.progress = root.join(stable_name("progress", uuid));
+        let own = disk_full.clone();
+        let open = move || Journal::open(&path, &own);
+        match disk_full.retry("opening the journal", open).await {
+            Ok(Opened { journal, records }) => {
+                self.journal = Some(journal);
+                Ok(StartEvent::JournalOpened(records))
             }
-            Some(_) => {
-                return Err(RunError::Record(
-                    "the first record of the journal is not the run's identity".to_owned(),
-                ));
-            }
-        };
-        if let Some(run_start) = &earlier {
-            config.uuid.clone_from(&run_start.uuid);
-            check_id(&config.uuid)?;
-            tracing::info!(
-                uuid = run_start.uuid,
-                records = self.records.len(),
-                "resuming the run of an earlier process"
-            );
-        } else if config.uuid.is_empty() {
-            config.uuid = uuid::Uuid::new_v4().to_string();
+            Err(error @ JournalError::Held(_)) => Ok(StartEvent::JournalHeld(RunError::Journal(error))),
+            Err(error) => Err(RunError::Journal(error)),
         }
-        self.start.log.identify(&config.uuid);
-        self.start.view.metrics().identify(&config.uuid);
-        Ok(earlier)
     }
 
-    /// The drivers of all plugins, with the sessions of those that an earlier process started.
-    fn drivers(&self, sessions: &BTreeMap<PluginName, SessionId>) -> Drivers {
+    /// The identity in the configuration, the log and the metrics, and the drivers of all plugins, with the sessions of those that an
+    /// earlier process planned.
+    fn identify(&mut self, uuid: String, sessions: &BTreeMap<PluginName, SessionId>) {
+        self.start.config.uuid = uuid;
         let Start {
             config,
             definitions,
             backend,
             new_session,
             reconcile,
+            log,
+            view,
             ..
         } = &self.start;
+        log.identify(&config.uuid);
+        view.metrics().identify(&config.uuid);
         let session = |name: &PluginName| sessions.get(name).cloned().unwrap_or_else(new_session);
-        plan::drivers(definitions.clone(), config, backend.as_ref(), session, *reconcile)
-    }
-
-    /// The final status, if an earlier process sealed the run.
-    fn sealed_status(&self) -> Option<RunStatus> {
-        self.records.iter().rev().find_map(|record| match record {
-            Record::Sealed { status } => Some(status.clone()),
-            _ => None,
-        })
-    }
-
-    fn over(&self, files: &Files, status: RunStatus, drivers: Drivers) -> Result<Startup, RunError> {
-        let archive = archive_path(&self.start.root, &status.tarball.name)?;
-        // These files are packed, and may be removed already.
-        fs_err::remove_dir_all(&files.directory).ok();
-        fs_err::remove_dir_all(&files.incoming).ok();
-        fs_err::remove_file(&self.progress).ok();
-        self.start.view.seal(&archive, &status.tarball);
-        Ok(Startup::Over {
-            status,
-            left: self.ownership.is_some().then_some(drivers),
-            broken: None,
-        })
+        self.drivers = plan::drivers(definitions.clone(), config, backend.as_ref(), session, *reconcile);
     }
 
     /// Creates the run's directories and first files.
-    async fn prepare(&self, files: &Files, taken_up: bool) -> Result<(), RunError> {
+    async fn prepare(&self) -> Result<(), RunError> {
         let Start {
             config,
             root,
@@ -328,10 +339,9 @@ impl Attempt {
             disk_full,
             ..
         } = &self.start;
-        if taken_up {
-            // Workers send interrupted uploads again.
-            fs_err::remove_dir_all(&files.incoming).ok();
-        }
+        let files = self.files();
+        // Workers send interrupted uploads again.
+        fs_err::remove_dir_all(&files.incoming).ok();
         files::prepare(&files.directory.join("meta"), disk_full).await?;
         files::prepare(&files.incoming, disk_full).await?;
         files::sync_names(root, &files.directory, disk_full).await?;
@@ -351,145 +361,104 @@ impl Attempt {
         Ok(())
     }
 
-    /// Acquires a new run in checkpoint and journal; `None` if another process wrote the checkpoint first.
-    async fn own(&mut self, earlier: Option<RunStart>, drivers: &Drivers) -> Result<Option<Owned>, RunError> {
-        let backend = self.start.backend.as_ref();
-        let now = (self.start.clock)();
-        let labels = drivers
-            .values()
-            .flat_map(|driver| sono_manifest::node_labels(driver.definition()))
-            .collect();
-        if let Some(run_start) = earlier {
-            let authority =
-                Authority::from_pem(&run_start.ca_certificate, &run_start.ca_key).map_err(RunError::Certificates)?;
-            let nodes = plan::nodes_now(backend, &labels).await;
-            return Ok(Some(Owned {
-                run_start,
-                authority,
-                nodes,
-                now,
-            }));
+    async fn list_nodes(&mut self, within: Option<Duration>) -> StartEvent<RunError> {
+        let labels = self.drivers.values();
+        let labels = labels.flat_map(|driver| sono_manifest::node_labels(driver.definition()));
+        let labels = labels.collect();
+        let nodes = self.start.backend.nodes(&labels);
+        let listed = match within {
+            None => nodes.await,
+            Some(limit) => tokio::time::timeout(limit, nodes)
+                .await
+                .unwrap_or_else(|_| Err(BackendError::new(format!("no answer within {limit:?}")))),
+        };
+        match listed {
+            Ok(nodes) => {
+                self.nodes = nodes;
+                StartEvent::NodesListed
+            }
+            Err(error) => {
+                tracing::debug!(error = error_chain(&error), "cannot list the nodes");
+                StartEvent::NodesFailed(RunError::Nodes(error))
+            }
         }
-        let nodes = backend
-            .nodes(&labels)
-            .await
-            .map_err(|error| RunError::Nodes(error.to_string()))?;
-        let (run_start, authority) = plan::identity(&self.start.config, drivers, nodes.as_deref(), now)?;
-        // Recorded before any object is created, so that the next process recognizes the objects.
-        let mut first = vec![Record::Started(run_start.clone())];
-        if let Some(ownership) = &mut self.ownership {
-            let Some(owned) = ownership.begin(&run_start).await? else {
-                return Ok(None);
-            };
-            first.push(owned);
-        }
-        self.journal
-            .commit_patiently(first)
-            .await
-            .map_err(|error| RunError::Record(error.to_string()))?;
-        let nodes = nodes.unwrap_or_default();
-        Ok(Some(Owned {
-            run_start,
-            authority,
-            nodes,
-            now,
-        }))
     }
 
-    /// The state machine: of a new run, or replayed from the records.
-    async fn resume(self, files: Files, drivers: Drivers, owned: Owned) -> Result<StartedRun, RunError> {
-        let Owned {
+    fn started(&mut self, owned: OwnedRun) -> Result<Startup, RunError> {
+        let OwnedRun {
             run_start,
-            authority,
-            nodes,
-            now,
+            mut run,
+            effects,
+            checkpoint,
+            is_resumed,
         } = owned;
-        let Start {
-            config,
-            view,
-            limits,
-            disk_full,
-            ..
-        } = self.start;
-        let policy = RunPolicy {
-            stop_on_failure: config.stop_on_failure,
-            store_tries: config.upload_limits.max_store_tries,
-            checkpointed: self.ownership.is_some(),
-        };
-        let left_out = drivers
-            .iter()
-            .map(|(name, driver)| (name.clone(), driver.left_out(&nodes)));
-        let left_out: LeftOutNodes = left_out.collect();
-        view.metrics().syncs_of(self.journal.syncs());
-        let plans: Vec<PluginPlan> = run_start.plugins.iter().map(plan::plan).collect();
-        for plan in plans
-            .iter()
-            .filter(|plan| plan.expected.is_empty() && !plan.discovers_targets)
-        {
-            tracing::warn!(plugin_name = %plan.plugin, "no node matches this plugin: it is not started");
+        let authority =
+            Authority::from_pem(&run_start.ca_certificate, &run_start.ca_key).map_err(RunError::Certificates)?;
+        let journal = self.journal.take().ok_or_else(|| defect("the journal is not open"))?;
+        let Files { directory, incoming } = self.files();
+        let is_empty = |planned: &&Planned| planned.expected().is_empty() && !planned.discovers_targets;
+        for planned in run_start.plugins.iter().filter(is_empty) {
+            tracing::warn!(plugin_name = %planned.plugin, "no node matches this plugin: it is not started");
         }
-        let taken_up = !self.records.is_empty();
-        let (mut run, effects, present) = if taken_up {
-            files::restore(&files.directory, &files.incoming, &self.records, limits, &disk_full).await?;
-            let records = with_placed(self.records, &files.directory, &plans, &self.journal);
-            let mut run = Run::recover(plans, policy, &records);
+        let mut present = 0;
+        if is_resumed {
             progress_file::read(&self.progress, &mut |key, update| run.restore_progress(key, update));
-            let effects = run.resume(now);
-            (run, effects, files::bytes_below(&files.directory.join("plugins")))
-        } else {
-            let mut run = Run::new(plans, policy);
-            let effects = run.handle(now, Event::Start);
-            (run, effects, 0)
-        };
-        let checkpoint_writer = self.ownership.and_then(|ownership| ownership.into_writer(&run));
-        run.leave_out(left_out);
-        Ok(StartedRun {
-            config,
+            present = files::bytes_below(&directory.join("plugins"));
+        }
+        let nodes = self.nodes.take().unwrap_or_default();
+        let left_out = self.drivers.iter();
+        let left_out = left_out.map(|(name, driver)| (name.clone(), driver.left_out(&nodes)));
+        run.leave_out(left_out.collect::<LeftOutNodes>());
+        self.start.view.metrics().syncs_of(journal.syncs());
+        let ownership = self.ownership.take().zip(checkpoint);
+        let checkpoint_writer = ownership.and_then(|(ownership, checkpoint)| ownership.into_writer(checkpoint));
+        Ok(Startup::Started(Box::new(StartedRun {
+            config: self.start.config.clone(),
             start: run_start.start,
-            directory: files.directory,
-            incoming: files.incoming,
-            journal: self.journal,
-            progress: self.progress,
+            directory,
+            incoming,
+            journal,
+            progress: self.progress.clone(),
             authority,
-            drivers,
+            drivers: Arc::clone(&self.drivers),
             run,
             effects,
             present,
-            taken_up,
+            taken_up: is_resumed,
             checkpoint_writer,
+        })))
+    }
+
+    fn over(&self, status: RunStatus, is_archive_lost: bool) -> Result<Startup, RunError> {
+        if !is_archive_lost {
+            let Files { directory, incoming } = self.files();
+            let archive = archive_path(&self.start.root, &status.tarball.name)?;
+            // These files are packed, and may be removed already.
+            fs_err::remove_dir_all(directory).ok();
+            fs_err::remove_dir_all(incoming).ok();
+            fs_err::remove_file(&self.progress).ok();
+            self.start.view.seal(&archive, &status.tarball);
+        }
+        Ok(Startup::Over {
+            status,
+            left: self.ownership.is_some().then(|| Arc::clone(&self.drivers)),
+            broken: is_archive_lost.then(|| ARCHIVE_LOST.to_owned()),
         })
     }
 }
 
-/// The records, with additional ones for committed results that the journal lacks.
-fn with_placed(mut records: Vec<Record>, directory: &Path, plans: &[PluginPlan], journal: &Journal) -> Vec<Record> {
-    let missed = files::placed(directory, plans, &records);
-    if !missed.is_empty() {
-        tracing::info!(results = missed.len(), "found results that are not in the journal");
-        journal.append(missed.clone(), None);
-        // Before the end of the collection: they arrived in time.
-        let end = records.iter().position(|record| *record == Record::Finishing);
-        let end = end.unwrap_or(records.len());
-        records.splice(end..end, missed);
-    }
-    records
-}
-
-/// Opens the journal. A replacement pod may start before the previous one has ended, and then waits for it.
-async fn open(path: PathBuf, waits: bool, disk_full: &DiskFull) -> Result<Opened, RunError> {
-    let mut said = false;
-    loop {
-        let (path, own) = (path.clone(), disk_full.clone());
-        let opened = disk_full.retry("opening the journal", move || Journal::open(&path, &own));
-        match opened.await {
-            Err(error @ JournalError::Held(_)) if waits => {
-                if !said {
-                    tracing::warn!(%error, "waiting for the other aggregator to end");
-                }
-                said = true;
-                tokio::time::sleep(HELD_PAUSE).await;
-            }
-            opened => return opened.map_err(RunError::Journal),
+fn log(notice: StartNotice<RunError>) {
+    match notice {
+        StartNotice::JournalHeld(error) => {
+            tracing::warn!(reason = error_chain(&error), "waiting for the other aggregator to end");
         }
+        StartNotice::Conflict => {
+            tracing::info!("another aggregator took over the run at the same time, checking again");
+        }
+        StartNotice::TakenOver { epoch } => tracing::warn!(
+            epoch,
+            "the results of the previous aggregator are lost, collecting them again"
+        ),
+        StartNotice::Resumed { records } => tracing::info!(records, "resuming the run of an earlier process"),
     }
 }

@@ -71,7 +71,7 @@ impl Sources<'_> {
             () = until(self.deadline, self.clock) => Wake::Deadline,
             () = self.snapshots.due() => Wake::StatusDue,
             () = self.progress.due() => Wake::ProgressDue,
-            ended = finished => Wake::Finalized(ended.unwrap_or_else(|error| Err(finalize::NotPacked::Failed(error.to_string())))),
+            ended = finished => Wake::Finalized(ended.unwrap_or_else(|error| Err(error.into()))),
             lost = lost(self.checkpoint_writer) => Wake::OwnershipLost(lost),
             () = self.journal.ended() => Wake::JournalEnded,
             ended = &mut self.server.task => {

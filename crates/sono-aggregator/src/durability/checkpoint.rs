@@ -7,7 +7,7 @@ use std::{
 };
 
 use sono_run::{Change, Checkpoint, Record};
-use sono_types::PluginName;
+use sono_types::{PluginName, SharedError, error_chain};
 use tokio::{
     sync::{Notify, watch},
     task::JoinHandle,
@@ -15,7 +15,7 @@ use tokio::{
 };
 
 use crate::{
-    backend::{CheckpointStore, CheckpointStoreError, StoredCheckpoint, Version},
+    backend::{BackendError, CheckpointStore, CheckpointStoreError, StoredCheckpoint, Version},
     clock::backoff,
     durability::checkpoint_codec,
 };
@@ -37,10 +37,10 @@ pub(crate) enum OwnershipLost {
     Overtaken { holder: String, epoch: u64 },
     #[error("the checkpoint was deleted, probably together with its run")]
     Removed,
-    #[error("the checkpoint can no longer be read: {0}")]
-    Unreadable(String),
-    #[error("the checkpoint can no longer be written: {0}")]
-    Refused(String),
+    #[error("the checkpoint can no longer be read")]
+    Unreadable(#[source] SharedError),
+    #[error("the checkpoint can no longer be written")]
+    Refused(#[source] BackendError),
     /// The task that writes the checkpoint ended, so the ownership can no longer be checked.
     #[error("the task that writes the run's checkpoint ended unexpectedly")]
     Ended,
@@ -68,7 +68,7 @@ async fn write(
             Err(CheckpointStoreError::Refused(reason)) if Instant::now() >= until => {
                 return Err(OwnershipLost::Refused(reason));
             }
-            Err(error) => tracing::warn!(%error, "cannot write the checkpoint, retrying"),
+            Err(error) => tracing::warn!(error = error_chain(&error), "cannot write the checkpoint, retrying"),
         }
         sleep(pauses.next().unwrap_or(MAX_PAUSE)).await;
         is_ours(store, checkpoint, version).await?;
@@ -83,17 +83,17 @@ async fn is_ours(
 ) -> Result<(), OwnershipLost> {
     let found = match store.read().await {
         Err(error) => {
-            tracing::debug!(%error, "cannot check the ownership of the run");
+            tracing::debug!(error = error_chain(&error), "cannot check the ownership of the run");
             return Ok(());
         }
         Ok(None) => return Err(OwnershipLost::Removed),
         Ok(Some(found)) => found,
     };
     let Some(content) = found.content else {
-        return Err(OwnershipLost::Unreadable("it belongs to another run".to_owned()));
+        return Err(OwnershipLost::Unreadable(SharedError::new("it belongs to another run")));
     };
     match checkpoint_codec::decode(&content) {
-        Err(error) => Err(OwnershipLost::Unreadable(sono_types::error_chain(&error))),
+        Err(error) => Err(OwnershipLost::Unreadable(SharedError::new(error))),
         Ok(there) if there.holder == checkpoint.holder => {
             *version = found.version;
             Ok(())
@@ -112,8 +112,8 @@ pub(crate) enum AcquireError {
         "the checkpoint has {0} bytes, more than a Secret can hold; use a results volume or --aggregator-workload pod"
     )]
     TooLarge(usize),
-    #[error("{0}")]
-    Refused(String),
+    #[error("refused")]
+    Refused(#[source] BackendError),
 }
 
 /// Acquires the run by replacing exactly the checkpoint on which the decision was based: `over`, or none. Returns the new version;
@@ -133,7 +133,7 @@ pub(crate) async fn write_first(
             Ok(version) => return Ok(Some(version)),
             Err(error) => error,
         };
-        tracing::info!(%error, "the run is not acquired yet");
+        tracing::info!(error = error_chain(&error), "the run is not acquired yet");
         if let CheckpointStoreError::Refused(reason) = error {
             return Err(AcquireError::Refused(reason));
         }
@@ -149,7 +149,7 @@ pub(crate) async fn write_first(
                     return Ok(None);
                 }
             }
-            Err(error) => tracing::warn!(%error, "cannot acquire the run, retrying"),
+            Err(error) => tracing::warn!(error = error_chain(&error), "cannot acquire the run, retrying"),
         }
         sleep(pauses.next().unwrap_or(MAX_PAUSE)).await;
     }

@@ -214,7 +214,7 @@ impl Uploads {
             return Ok(());
         };
         // The result needs no record, because a restart finds its files, but their directory must be synced.
-        tracing::warn!(plugin_name = %key.plugin, node = %key.target, %reason, "cannot record the result in the journal, syncing its directory instead");
+        tracing::warn!(plugin_name = %key.plugin, node = %key.target, reason = error_chain(&reason), "cannot record the result in the journal, syncing its directory instead");
         blocking(move || sono_bundle::sync_directory(&directory).map_err(|error| unstored(&error))).await
     }
 
@@ -234,7 +234,7 @@ impl Uploads {
         }
         let durably = finished.unrecorded.is_some();
         if let Some(reason) = &finished.unrecorded {
-            tracing::warn!(plugin_name = %key.plugin, node = %key.target, %reason, "cannot store the result in the journal, syncing its files instead");
+            tracing::warn!(plugin_name = %key.plugin, node = %key.target, reason = error_chain(reason), "cannot store the result in the journal, syncing its files instead");
         }
         let destination = self.root.join(layout::results_dir(key));
         let _permit = self.small_commit_permits.acquire().await;
@@ -372,7 +372,10 @@ impl Uploads {
 async fn finish_without_result(ticket: UploadTicket, outcome: UploadOutcome) -> Result<(), UploadError> {
     let is_final = matches!(outcome, UploadOutcome::Reported(_) | UploadOutcome::Refused(_));
     match ticket.finish(outcome, None).await?.unrecorded {
-        Some(reason) if is_final => Err(UploadError::Storage(format!("cannot record the error: {reason}"))),
+        Some(reason) if is_final => Err(UploadError::Storage(format!(
+            "cannot record the error: {}",
+            error_chain(&reason)
+        ))),
         _ => Ok(()),
     }
 }
@@ -408,6 +411,7 @@ fn disk_full_message(reason: &str) -> String {
 #[cfg(test)]
 mod tests {
     use sono_run::NotRecorded;
+    use sono_types::SharedError;
 
     use super::*;
     use crate::{
@@ -444,8 +448,9 @@ mod tests {
     /// The sender of an error does not repeat it after a success: with a full disk it is asked to.
     #[tokio::test]
     async fn error_that_is_not_in_the_journal_is_not_acknowledged() {
-        let full = NotRecorded("no space left".to_owned());
-        let unrecorded = UploadError::Storage("cannot record the error: no space left".to_owned());
+        let full = NotRecorded::Write(SharedError::new("no space left"));
+        let unrecorded =
+            UploadError::Storage("cannot record the error: cannot write the journal: no space left".to_owned());
         let reason = || "no result".to_owned();
         for outcome in [UploadOutcome::Reported(reason()), UploadOutcome::Refused(reason())] {
             assert_eq!(finish(outcome.clone(), None).await, Ok(()));

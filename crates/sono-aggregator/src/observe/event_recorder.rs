@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use sono_types::error_chain;
 use tokio::{sync::mpsc, task::JoinHandle};
 
 use crate::backend::{Backend, EventError, RunEvent};
@@ -25,13 +26,16 @@ async fn record_events(backend: Arc<dyn Backend>, mut events: mpsc::UnboundedRec
         match patiently(backend.as_ref(), &event).await {
             Ok(()) => {}
             Err(EventError::Refused(error)) => {
-                tracing::warn!(error, "cannot create Events of this run, continuing without them");
+                tracing::warn!(
+                    error = error_chain(&error),
+                    "cannot create Events of this run, continuing without them"
+                );
                 return;
             }
             Err(EventError::Failed(error)) if !is_logged => {
                 is_logged = true;
                 tracing::warn!(
-                    error,
+                    error = error_chain(&error),
                     reason = event.reason,
                     "cannot create an Event of this run, continuing without it"
                 );
@@ -112,10 +116,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn failed_event_is_retried_and_refused_event_is_not() {
-        let failed = || EventError::Failed("away".to_owned());
+        let failed = || EventError::Failed(BackendError::new("away"));
         assert_eq!(heard(Vec::new()).await, ["a", "b"]);
         assert_eq!(heard(vec![failed()]).await, ["a", "a", "b"]);
         assert_eq!(heard(vec![failed(), failed(), failed()]).await, ["a", "a", "a", "b"]);
-        assert_eq!(heard(vec![EventError::Refused("no".to_owned())]).await, ["a"]);
+        assert_eq!(heard(vec![EventError::Refused(BackendError::new("no"))]).await, ["a"]);
     }
 }

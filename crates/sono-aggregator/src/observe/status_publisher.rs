@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use sono_types::{RunStatus, fold_status};
+use sono_types::{RunStatus, error_chain, fold_status};
 use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{
@@ -48,7 +48,7 @@ async fn publish(backend: Arc<dyn Backend>, mut statuses: watch::Receiver<Arc<Ru
             match show(backend.as_ref(), &status, closed, &metrics).await {
                 Ok(()) => shown = Some(status),
                 Err(error) => {
-                    tracing::warn!(%error, "cannot write the status");
+                    tracing::warn!(error = error_chain(&error), "cannot write the status");
                     if !closed {
                         statuses.mark_changed();
                     }
@@ -81,7 +81,7 @@ async fn show(backend: &dyn Backend, status: &RunStatus, last: bool, metrics: &M
         metrics.status_written(shown.is_ok());
         match shown {
             Err(error) if tries > 0 => {
-                tracing::warn!(%error, "cannot write the last status, retrying");
+                tracing::warn!(error = error_chain(&error), "cannot write the last status, retrying");
                 tokio::time::sleep(PAUSE).await;
             }
             outcome => return outcome,
@@ -126,7 +126,7 @@ mod tests {
                 Ok(())
             } else {
                 *refusals -= 1;
-                Err(BackendError("away".to_owned()))
+                Err(BackendError::new("away"))
             };
             Box::pin(async { outcome })
         }

@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 use sono_aggregator::{FinishedRun, RunError};
 use sono_manifest::{Definition, DriverKind};
 use sono_testkit::{FakeApi, forbidden};
-use sono_types::{Config, OverallStatus, SessionId, UploadLimits, constants, routes, status::plugin_status};
+use sono_types::{
+    Config, OverallStatus, SessionId, UploadLimits, constants, error_chain, routes, status::plugin_status,
+};
 use tokio::{
     sync::watch,
     task::{JoinHandle, JoinSet},
@@ -322,9 +324,10 @@ async fn unreadable_checkpoint_prevents_the_start() {
     api.fail("GET", &secret, forbidden("a", "get", "secrets", Some(NAMESPACE)));
     let root = tempfile::tempdir().unwrap();
     let run = aggregator(config(), &api, root.path()).await;
-    let error = done(run.outcome).await.unwrap_err().to_string();
-    let hint = "--aggregator-workload deployment needs get, create and update on Secrets in the run's namespace";
-    assert!(error.ends_with(hint), "{error}");
+    let error = error_chain(&done(run.outcome).await.unwrap_err());
+    let hint = "--aggregator-workload deployment needs get, create and update on Secrets in the run's namespace: ";
+    assert!(error.contains(hint), "{error}");
+    assert!(error.contains("forbidden"), "{error}");
     // Only the aggregator's own pod.
     assert_eq!((api.created_count("pods"), api.created_count("daemonsets")), (1, 0));
     assert_eq!(status(&api).status, OverallStatus::Failed);

@@ -128,7 +128,7 @@ async fn required(result: &'static [u8]) -> (Result<Value, String>, OverallStatu
     let status = statuses.borrow().clone();
     let finished = match finished {
         Ok(finished) => Ok(content(&finished.archive).1["verdict"].clone()),
-        Err(RunError::Pack { reason, .. }) => Err(reason),
+        Err(RunError::Pack { source, .. }) => Err(source.to_string()),
         Err(error) => Err(error.to_string()),
     };
     let archives = fs_err::read_dir(root.path()).unwrap().filter(|entry| {

@@ -1,9 +1,5 @@
 //! Archives and files through the public interface.
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stderr,
-    reason = "tests fail by panicking, and say when they are skipped"
-)]
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod hostile;
 mod pack;

@@ -1,6 +1,7 @@
 //! Global flags.
 
 use clap::{Arg, Args, Command, ValueEnum};
+use sono_log::KlogFlags;
 
 /// Global flags.
 #[derive(Debug, Args)]
@@ -9,7 +10,7 @@ pub struct Common {
     ///
     /// -v stands for debug. In `run` and `gen` also of the aggregator.
     #[arg(long, global = true, default_value = "info", value_name = "LEVEL", hide_possible_values = true,
-        value_parser = ["panic", "fatal", "error", "warn", "warning", "info", "debug", "trace"], help_heading = "Global")]
+        value_parser = sono_log::LEVELS, help_heading = "Global")]
     pub level: String,
     /// Print only data and errors
     #[arg(short, long, global = true, help_heading = "Global")]
@@ -20,14 +21,17 @@ pub struct Common {
     /// Deprecated: prints a warning and has no other effect.
     #[arg(short, long, hide = true, global = true)]
     pub debug: bool,
+    /// Verbosity of klog. Only the flag without a number has an effect.
+    #[arg(long = "v", short = 'v', hide = true, global = true, num_args = 0..=1, require_equals = true, default_missing_value = DEBUG)]
+    verbosity: Option<String>,
     #[command(flatten)]
-    klog: Klog,
+    klog: KlogFlags,
 }
 
 impl Common {
     /// Log level: `-v` without a number stands for debug.
     pub fn level(&self) -> &str {
-        match self.klog.verbosity.as_deref() {
+        match self.verbosity.as_deref() {
             Some(DEBUG) => DEBUG,
             _ => &self.level,
         }
@@ -91,35 +95,6 @@ fn set(command: Command, path: &[&str], arg: &Arg) -> Command {
         }
         _ => command,
     }
-}
-
-/// Flags of klog that scripts pass to Sonobuoy. They have no effect there or here, except for `-v` without a number.
-#[derive(Debug, Args)]
-struct Klog {
-    #[arg(long = "v", short = 'v', hide = true, global = true, num_args = 0..=1, require_equals = true, default_missing_value = DEBUG)]
-    verbosity: Option<String>,
-    #[arg(long, hide = true, global = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    logtostderr: Option<String>,
-    #[arg(long, hide = true, global = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    alsologtostderr: Option<String>,
-    #[arg(long = "add_dir_header", hide = true, global = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    add_dir_header: Option<String>,
-    #[arg(long = "skip_headers", hide = true, global = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    skip_headers: Option<String>,
-    #[arg(long = "skip_log_headers", hide = true, global = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    skip_log_headers: Option<String>,
-    #[arg(long, hide = true, global = true)]
-    stderrthreshold: Option<String>,
-    #[arg(long, hide = true, global = true)]
-    vmodule: Option<String>,
-    #[arg(long = "log_dir", hide = true, global = true)]
-    log_dir: Option<String>,
-    #[arg(long = "log_file", hide = true, global = true)]
-    log_file: Option<String>,
-    #[arg(long = "log_file_max_size", hide = true, global = true)]
-    log_file_max_size: Option<String>,
-    #[arg(long = "log_backtrace_at", hide = true, global = true)]
-    log_backtrace_at: Option<String>,
 }
 
 #[cfg(test)]

@@ -639,7 +639,7 @@ fn archive_is_published_only_after_its_record() {
     let (status, last) = committed(false, Ok(()));
     let (serve, show) = (Effect::Serve(archive.clone()), Effect::Show(status));
     assert_eq!(last, [serve.clone(), show.clone(), Effect::RemoveResults, Effect::End]);
-    let reason = NotRecorded("no space left".to_owned());
+    let reason = NotRecorded::Ended;
     let kept = Effect::KeepResults(reason.clone());
     assert_eq!(
         committed(true, Err(reason)).1,

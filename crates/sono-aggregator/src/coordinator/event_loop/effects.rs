@@ -8,12 +8,12 @@ use std::{
 };
 
 use sono_run::{Effect, Event, NotRecorded, Record};
-use sono_types::{RunStatus, layout};
+use sono_types::{RunStatus, SharedError, error_chain, layout};
 
 use super::{Coordinator, ended_by, finished_run};
 use crate::{
     coordinator::{
-        finalize::{self, Finish},
+        finalize::{self, Finish, NotPacked},
         launcher::Start,
         requests::{Reply, write},
         run::FinishedRun,
@@ -87,7 +87,7 @@ impl Coordinator<'_> {
                     }
                 }
                 Effect::KeepResults(error) => tracing::warn!(
-                    %error,
+                    error = error_chain(&error),
                     "cannot record the archive in the journal, retaining the packed directory"
                 ),
                 Effect::End => return self.end().map(Some),
@@ -155,16 +155,19 @@ impl Coordinator<'_> {
     }
 
     fn show(&self, mut status: RunStatus) {
-        status.withheld.clone_from(&self.withheld);
+        if let Some(NotPacked::Withheld(reason)) = &self.broken {
+            status.withheld.clone_from(reason);
+        }
         let complete = self.broken.is_none().then(|| RunEvents::complete(&status));
         self.publisher.show(status);
         self.publisher.publish(complete);
     }
 
     fn end(&mut self) -> Result<FinishedRun, RunError> {
-        if let Some(reason) = self.broken.take() {
+        if let Some(error) = self.broken.take() {
             let directory = self.files.directory.clone();
-            return Err(RunError::Pack { directory, reason });
+            let source = SharedError::new(error);
+            return Err(RunError::Pack { directory, source });
         }
         if self.run.timed_out() {
             tracing::error!("Timeout occurred when running plugins. Inspect logs further for details.");

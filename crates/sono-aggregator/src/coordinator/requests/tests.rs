@@ -70,6 +70,6 @@ fn already_received_is_not_answered_if_the_record_cannot_be_written() {
     let (_folder, journal) = journal();
     let mut run = just_stored(&journal);
     let (mut answered, later) = begin(&mut run, &journal);
-    (later.unwrap().give)(Err(NotRecorded("no space left".to_owned())));
+    (later.unwrap().give)(Err(NotRecorded::Ended));
     assert_eq!(answered.try_recv().unwrap_err(), oneshot::error::TryRecvError::Closed);
 }

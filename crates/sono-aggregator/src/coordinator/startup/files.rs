@@ -6,12 +6,12 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
-use sono_run::{PluginPlan, Record, SmallBody};
-use sono_types::{UploadLimits, layout};
+use sono_run::{Planned, Record, SmallBody};
+use sono_types::{SharedError, UploadLimits, layout};
 
 use crate::{
     durability::disk_full::DiskFull,
-    error::RunError,
+    error::{RecordError, RunError},
     ingest::staging::{self, RestoreError},
 };
 
@@ -27,7 +27,12 @@ pub(super) async fn remove_unfinished(archive: &Path, progress: &Path, directory
         sono_bundle::remove_unfinished_below(&directory, &is_results);
     })
     .await
-    .map_err(|error| RunError::Record(error.to_string()))
+    .map_err(not_restored)?;
+    Ok(())
+}
+
+fn not_restored(error: impl std::error::Error + Send + Sync + 'static) -> RecordError {
+    RecordError::Files(SharedError::new(error))
 }
 
 pub(super) async fn prepare(path: &Path, disk_full: &DiskFull) -> Result<(), RunError> {
@@ -65,7 +70,7 @@ fn ways_to_results(root: &Path, directory: &Path) -> Vec<PathBuf> {
 
 /// Results in place whose record the journal lacks, because the process ended in between. They are complete: files are
 /// synced before they are renamed.
-pub(super) fn placed(directory: &Path, plans: &[PluginPlan], records: &[Record]) -> Vec<Record> {
+pub(super) fn placed(directory: &Path, records: &[Record]) -> Vec<Record> {
     let known: BTreeSet<_> = records
         .iter()
         .filter_map(|record| match record {
@@ -73,16 +78,15 @@ pub(super) fn placed(directory: &Path, plans: &[PluginPlan], records: &[Record])
             _ => None,
         })
         .collect();
-    let expected = plans.iter().flat_map(|plan| &plan.expected);
-    let discovered = records.iter().filter_map(|record| match record {
-        Record::TargetDiscovered { key } => Some(key),
-        _ => None,
+    let expected = records.iter().flat_map(|record| match record {
+        Record::Started(run_start) => run_start.plugins.iter().flat_map(Planned::expected).collect(),
+        Record::TargetDiscovered { key } => vec![key.clone()],
+        _ => Vec::new(),
     });
     expected
-        .chain(discovered)
         .filter(|key| !known.contains(key))
         .filter(|key| fs_err::symlink_metadata(directory.join(layout::results_dir(key))).is_ok())
-        .map(|key| Record::Stored { key: key.clone() })
+        .map(|key| Record::Stored { key })
         .collect()
 }
 
@@ -113,7 +117,8 @@ pub(super) async fn restore(
         Ok::<_, RestoreError>(())
     };
     let restored = disk_full.retry("restoring results from the journal", restore);
-    restored.await.map_err(|error| RunError::Record(error.to_string()))
+    restored.await.map_err(not_restored)?;
+    Ok(())
 }
 
 /// The size of all files below a directory, for the quota. Unreadable entries count as 0.

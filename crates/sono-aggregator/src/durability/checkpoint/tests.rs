@@ -49,12 +49,12 @@ impl Shelf {
     #[expect(clippy::unwrap_in_result, reason = "a test whose lock is poisoned has failed")]
     fn replace(&self, bytes: &[u8], over: Option<&Version>) -> Result<Version, CheckpointStoreError> {
         if *self.refuses.lock().unwrap() {
-            return Err(CheckpointStoreError::Refused("no".to_owned()));
+            return Err(CheckpointStoreError::Refused(BackendError::new("no")));
         }
         assert!(!*self.breaks.lock().unwrap(), "a defect");
         if let Some(other) = self.preceded.lock().unwrap().take() {
             self.put(other);
-            return Err(CheckpointStoreError::Failed("late".to_owned()));
+            return Err(CheckpointStoreError::Failed(BackendError::new("late")));
         }
         if self.version().as_ref() != over {
             return Err(CheckpointStoreError::Changed);
@@ -63,7 +63,7 @@ impl Shelf {
         let mut unanswered = self.unanswered.lock().unwrap();
         if *unanswered > 0 {
             *unanswered -= 1;
-            return Err(CheckpointStoreError::Failed("cut off".to_owned()));
+            return Err(CheckpointStoreError::Failed(BackendError::new("cut off")));
         }
         Ok(version)
     }
@@ -206,7 +206,7 @@ async fn refused_writes_end_with_lost_ownership() {
     let lost = timeout(MAX_REFUSED * 2, checkpoint_writer.ownership_lost())
         .await
         .unwrap();
-    assert_eq!(lost, OwnershipLost::Refused("no".to_owned()));
+    assert_eq!(lost, OwnershipLost::Refused(BackendError::new("no")));
 }
 
 /// A checkpoint task that ended by a defect is reported as lost ownership, because nothing would notice the loss of it.

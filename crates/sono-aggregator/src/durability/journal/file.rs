@@ -16,6 +16,7 @@ use std::{
 };
 
 use sono_run::{NotRecorded, Record};
+use sono_types::{SharedError, error_chain};
 
 use super::codec;
 use crate::durability::disk_full::{DiskFull, DiskFullGuard, IsDiskFull as _};
@@ -82,15 +83,15 @@ impl Storage for fs_err::File {
 /// Why records are not on disk.
 #[derive(Clone)]
 struct WriteFailure {
-    reason: String,
+    source: SharedError,
     full: bool,
 }
 
 impl WriteFailure {
-    fn new(error: &io::Error) -> Self {
+    fn new(error: io::Error) -> Self {
         Self {
-            reason: error.to_string(),
             full: error.is_full(),
+            source: SharedError::new(error),
         }
     }
 }
@@ -161,7 +162,7 @@ impl<S: Storage> JournalFile<S> {
         let mut directories: BTreeMap<PathBuf, Result<(), NotRecorded>> = BTreeMap::new();
         for directory in batch.iter().filter_map(|append| append.names.as_ref()) {
             if !directories.contains_key(directory) {
-                let synced = sync_directory(directory).map_err(|error| NotRecorded(error.to_string()));
+                let synced = sync_directory(directory).map_err(|error| NotRecorded::Write(SharedError::new(error)));
                 directories.insert(directory.clone(), synced);
             }
         }
@@ -184,7 +185,7 @@ impl<S: Storage> JournalFile<S> {
             !now.is_empty() || !self.patient.is_empty() || self.newest.is_some() || self.waits.is_some();
         let outcome = self.write(is_sync_requested || last);
         self.report(outcome.as_ref().err());
-        let reported = outcome.clone().map_err(|error| NotRecorded(error.reason));
+        let reported = outcome.clone().map_err(|error| NotRecorded::Write(error.source));
         for (done, named) in now {
             done(named.and_then(|()| reported.clone()));
         }
@@ -203,10 +204,11 @@ impl<S: Storage> JournalFile<S> {
         match error {
             Some(error) if error.full => {
                 let disk_full = &self.disk_full;
-                self.waits.get_or_insert_with(|| disk_full.wait(SUBJECT, &error.reason));
+                self.waits
+                    .get_or_insert_with(|| disk_full.wait(SUBJECT, &error_chain(&error.source)));
             }
             Some(error) => {
-                tracing::error!(error = error.reason, "cannot write the journal");
+                tracing::error!(error = error_chain(&error.source), "cannot write the journal");
                 self.waits = None;
             }
             None => {
@@ -222,9 +224,7 @@ impl<S: Storage> JournalFile<S> {
         if !rest.is_empty() {
             // The next attempt overwrites the remains of this one.
             let offset = self.synced + self.written as u64;
-            self.file
-                .write_at(offset, rest)
-                .map_err(|error| WriteFailure::new(&error))?;
+            self.file.write_at(offset, rest).map_err(WriteFailure::new)?;
             self.written = self.unsynced.len();
         }
         if sync && self.written > 0 {
@@ -232,7 +232,7 @@ impl<S: Storage> JournalFile<S> {
             if let Err(error) = self.file.sync() {
                 // After a failed sync the system may have dropped the data, and the next sync may succeed without it.
                 self.written = 0;
-                return Err(WriteFailure::new(&error));
+                return Err(WriteFailure::new(error));
             }
             self.synced += self.written as u64;
             self.written = 0;
@@ -355,7 +355,7 @@ mod tests {
     }
 
     fn full() -> Result<(), NotRecorded> {
-        Err(NotRecorded(disk_full_error().to_string()))
+        Err(NotRecorded::Write(SharedError::new(disk_full_error())))
     }
 
     /// Records appended while the volume was full are written afterwards, with or without a waiting callback. Patient callbacks
@@ -395,7 +395,7 @@ mod tests {
         case.write_batch(2, Some(Callback::Now(done)));
         let patient = case.done("patient");
         case.write_batch(1, Some(Callback::Patiently(patient)));
-        let lost = || Err(NotRecorded("lost".to_owned()));
+        let lost = || Err(NotRecorded::Write(SharedError::new("lost")));
         assert_eq!(case.reported(), [("now", lost()), ("patient", lost())]);
         case.disk.disk().loses = false;
         let again = case.done("again");

@@ -151,7 +151,7 @@ impl Journal {
         if let Err(mpsc::SendError(Order::Append(Append { wait: Some(wait), .. }))) =
             self.orders.send(Order::Append(append))
         {
-            wait.done()(Err(NotRecorded("the journal's thread has ended".to_owned())));
+            wait.done()(Err(NotRecorded::Ended));
         }
     }
 
@@ -180,7 +180,7 @@ impl Journal {
             wait: Some(wait(done)),
             ..Append::default()
         });
-        answer.await.unwrap_or_else(|error| Err(NotRecorded(error.to_string())))
+        answer.await.unwrap_or(Err(NotRecorded::Ended))
     }
 }
 

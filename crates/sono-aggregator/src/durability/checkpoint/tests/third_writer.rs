@@ -93,7 +93,7 @@ impl CheckpointStore for Race {
         Box::pin(async move {
             match fate {
                 Fate::Answered => Ok(found),
-                Fate::RequestLost | Fate::AnswerLost => Err(CheckpointStoreError::Failed("lost".to_owned())),
+                Fate::RequestLost | Fate::AnswerLost => Err(CheckpointStoreError::Failed(BackendError::new("lost"))),
             }
         })
     }
@@ -104,7 +104,7 @@ impl CheckpointStore for Race {
         over: Option<&'a Version>,
     ) -> BoxFuture<'a, Result<Version, CheckpointStoreError>> {
         let fate = self.step();
-        let lost = || Err(CheckpointStoreError::Failed("lost".to_owned()));
+        let lost = || Err(CheckpointStoreError::Failed(BackendError::new("lost")));
         let answer = if fate == Fate::RequestLost {
             lost()
         } else {
