@@ -189,7 +189,10 @@ mod tests {
         builder.into_inner().unwrap().finish().unwrap()
     }
 
-    fn rewritten(archive: &[u8], limits: &ReadLimits) -> Result<(Vec<u8>, Vec<(String, String)>), RewriteError> {
+    /// The new archive, and the entries that are left out.
+    type Rewritten = (Vec<u8>, Vec<(String, String)>);
+
+    fn rewritten(archive: &[u8], limits: &ReadLimits) -> Result<Rewritten, RewriteError> {
         rewrite_tar_gz(archive, Vec::new(), limits, 1, &mut Doubled)
     }
 
@@ -238,7 +241,7 @@ mod tests {
 
     #[test]
     fn torn_and_large_archives_are_errors() {
-        let archive = packed(&[("a", &[0; 100_000])]);
+        let archive = packed(&[("a", &vec![0; 100_000])]);
         let torn = rewritten(&archive[..archive.len() - 20], &ReadLimits::DEFAULT);
         assert!(
             matches!(torn, Err(RewriteError::Archive(ArchiveError::Truncated))),

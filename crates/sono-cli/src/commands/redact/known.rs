@@ -55,7 +55,7 @@ fn values(text: &str) -> KnownValues {
         let kind = |object: &Value| object.get("kind").and_then(Value::as_str).map(str::to_owned);
         let of_list = kind(document).is_some_and(|kind| kind == "SecretList");
         let items = document.get("items").and_then(Value::as_array);
-        let objects = items.map_or(std::slice::from_ref(document), Vec::as_slice);
+        let objects = items.map_or_else(|| std::slice::from_ref(document), Vec::as_slice);
         for object in objects {
             if of_list || kind(object).as_deref() == Some("Secret") {
                 has_secrets = true;

@@ -71,7 +71,7 @@ pub(super) fn verify(path: &Path, redactor: &Redactor, no_limits: bool, printer:
     Ok(exit::SECRETS_FOUND)
 }
 
-/// The layers by which redacted archives are free of secrets: names of fields are no proof.
+/// The layers by which redacted archives are free of secrets: names of fields do not prove a secret.
 fn layers(name: &str) -> Layers {
     match Content::of(name) {
         Content::Text(Layers::Known, _) => Layers::Known,
