@@ -15,11 +15,26 @@ const REACH: usize = 20 << 10;
 /// Decided bytes that are read again with the next block, since names are before their values.
 const HISTORY: usize = 2 << 10;
 
+/// Sizes of the buffer: smaller ones in tests.
+#[derive(Debug, Clone, Copy)]
+struct Sizes {
+    block: usize,
+    reach: usize,
+    history: usize,
+}
+
+const SIZES: Sizes = Sizes {
+    block: BLOCK,
+    reach: REACH,
+    history: HISTORY,
+};
+
 /// Redacts a text in pieces. The result does not depend on where the pieces end; the buffer has at most 300 KiB.
 #[derive(Debug)]
 pub struct TextStream<'r> {
     search: &'r Search,
     layers: Layers,
+    sizes: Sizes,
     buffer: Vec<u8>,
     /// Bytes of the buffer that are decided.
     decided: usize,
@@ -34,6 +49,7 @@ impl<'r> TextStream<'r> {
         Self {
             search,
             layers,
+            sizes: SIZES,
             buffer: Vec::new(),
             decided: 0,
             read: 0,
@@ -53,12 +69,13 @@ impl<'r> TextStream<'r> {
     pub fn push(&mut self, piece: &[u8], out: &mut Vec<u8>) {
         let mut rest = piece;
         while !rest.is_empty() {
-            let missing = (self.decided + BLOCK + REACH).saturating_sub(self.buffer.len());
+            let whole = self.decided + self.sizes.block + self.sizes.reach;
+            let missing = whole.saturating_sub(self.buffer.len());
             let (now, later) = rest.split_at(missing.min(rest.len()));
             self.note_format(now);
             self.buffer.extend_from_slice(now);
             rest = later;
-            if self.buffer.len() >= self.decided + BLOCK + REACH {
+            if self.buffer.len() >= whole {
                 self.decide(false, out);
             }
         }
@@ -91,7 +108,7 @@ impl<'r> TextStream<'r> {
 
     fn decide(&mut self, last: bool, out: &mut Vec<u8>) {
         let length = self.buffer.len();
-        let mut cut = if last { length } else { self.decided + BLOCK };
+        let mut cut = if last { length } else { self.decided + self.sizes.block };
         let Self {
             search,
             layers,
@@ -124,8 +141,11 @@ impl<'r> TextStream<'r> {
             cut = cut.max(finding.end);
         }
         out.extend_from_slice(part(buffer, position, cut));
-        let keep = cut.saturating_sub(HISTORY);
+        let keep = cut.saturating_sub(self.sizes.history);
         buffer.drain(..keep.min(length));
         *decided = cut - keep;
     }
 }
+
+#[cfg(test)]
+mod border_tests;

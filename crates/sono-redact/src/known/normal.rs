@@ -42,12 +42,12 @@ impl Track {
 }
 
 /// Whether a byte is left out: blanks, line ends, and the NULs of UTF-16.
-pub(super) fn is_dropped(byte: u8) -> bool {
+pub(super) const fn is_dropped(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | 0 | 0x0b | 0x0c)
 }
 
 /// Whether an escape may start with this byte.
-pub(super) fn is_escape(byte: u8) -> bool {
+pub(super) const fn is_escape(byte: u8) -> bool {
     matches!(byte, b'\\' | b'%' | b'&')
 }
 

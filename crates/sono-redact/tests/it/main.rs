@@ -8,6 +8,7 @@
 mod bad_input;
 mod borders;
 mod false_positives;
+mod packed;
 mod places;
 mod planted;
 mod speed;
