@@ -67,7 +67,7 @@ pub use preflight::Preflight;
 pub use query::Query;
 pub use results::{Results, ResultsMode, ResultsOutput};
 pub use retrieve::Retrieve;
-pub use run::Run;
+pub use run::{Canaries, Run};
 pub use status::{Status, StatusOutput};
 pub use version::{Version, VersionOutput};
 pub use wait::{Wait, WaitOutput};

@@ -16,7 +16,7 @@ use sono_manifest::{
     Definition, Images, Preparation, ResultsVolume, RunObjects, Sizes, aggregator_spec_mut, default_pod_spec, prepare,
     run_objects, uses_host_network,
 };
-use sono_types::{Config, UploadLimits, constants, env};
+use sono_types::{Config, UploadLimits, canary::Seed, constants, env};
 
 use crate::{
     args::{self, GivenFlags},
@@ -287,6 +287,11 @@ impl Plan {
             }
         }
         Ok(definitions)
+    }
+
+    /// The plugin that plants canaries.
+    pub(crate) fn canary_plugin(&self, seed: Seed) -> Definition {
+        sono_manifest::canary_plugin(&self.images, seed)
     }
 
     /// Whether this is the built-in plugin that runs the Kubernetes tests.

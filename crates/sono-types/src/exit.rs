@@ -8,6 +8,8 @@ pub const FAILURE: u8 = 1;
 pub const RETRIEVE_FAILURE: u8 = 2;
 /// With `--exit-code`: something failed or ran out of time.
 pub const RESULTS_FAILED: u8 = 3;
+/// Values of Secrets were found in an archive; not of Sonobuoy.
+pub const SECRETS_FOUND: u8 = 3;
 /// With `--exit-code`: nothing failed, but a result is missing, `unknown` or has a custom status.
 pub const RESULTS_UNKNOWN: u8 = 4;
 /// With `--exit-code`: the run ended without an archive, or its aggregator is not running.

@@ -136,7 +136,7 @@ pub(super) async fn run(
 }
 
 /// Flags that require a cluster.
-const CLUSTER_ONLY: [&str; 49] = [
+const CLUSTER_ONLY: [&str; 50] = [
     "dry-run",
     "aggregator-image",
     "aggregator-memory",
@@ -146,6 +146,7 @@ const CLUSTER_ONLY: [&str; 49] = [
     "aggregator-workload",
     "all-nodes",
     "annotation",
+    "canaries",
     "context",
     "dns-namespace",
     "dns-pod-labels",
