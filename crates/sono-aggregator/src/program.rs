@@ -34,6 +34,7 @@ use crate::{
     settings::Settings,
 };
 
+mod canaries;
 mod inside;
 
 #[derive(Debug, Parser)]
@@ -76,6 +77,13 @@ enum Command {
         /// Its arguments.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
+    },
+    /// Write canaries to the log and the result of a pod, to test redaction.
+    #[command(hide = true)]
+    Canaries {
+        /// Canaries in the arguments of the pod.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        planted: Vec<OsString>,
     },
     /// Run the built-in plugin host-check.
     #[command(disable_help_flag = true)]
@@ -149,6 +157,7 @@ pub fn program(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             offset,
         } => copy(&directory, &file, offset),
         Command::Status { full } => inside::status(full),
+        Command::Canaries { planted: _ } => canaries::plant(),
         Command::Worker { arguments } => worker(&arguments),
         Command::HostCheck { arguments } => return sono_host::command(arguments),
     };

@@ -1,7 +1,7 @@
 //! Redaction of files of any content, in constant memory.
 
 use std::{
-    io::{self, Read, Write},
+    io::{self, Read, Seek, Write},
     ops::ControlFlow,
     path::Path,
 };
@@ -13,11 +13,6 @@ use crate::{
     store::{StagedFile, StoreError},
     walk::walk,
 };
-
-/// Bytes at the start of a file by which its format is recognised.
-const START: usize = 8 << 10;
-/// Bytes that are read at once.
-const PIECE: usize = 64 << 10;
 
 /// A search for secrets in files.
 #[derive(Debug, Clone, Copy)]
@@ -34,35 +29,15 @@ impl<'r> FileSearch<'r> {
     }
 
     /// Copies the content of one file without its secrets to `out`. Returns the counts and the content that could not be
-    /// searched. Content without secrets is copied byte for byte.
-    pub fn copy(&self, content: &mut dyn Read, out: &mut dyn Write) -> io::Result<Redactions> {
-        let mut start = Vec::with_capacity(START);
-        (&mut *content).take(START as u64).read_to_end(&mut start)?;
-        self.copy_bytes(&start, content, out)
+    /// searched. Content without secrets is copied byte for byte; compressed files and archives are replaced as a whole if they
+    /// contain a secret.
+    pub fn copy(&self, content: &mut (impl Read + Seek), out: &mut dyn Write) -> io::Result<Redactions> {
+        self.redactor.file(self.kind, content, self.layers, out)
     }
 
-    /// Copies content of any format as a text that begins with `start`.
-    fn copy_bytes(&self, start: &[u8], content: &mut dyn Read, out: &mut dyn Write) -> io::Result<Redactions> {
-        let mut stream = self.redactor.stream(self.layers).named(self.kind);
-        let mut decided = Vec::new();
-        stream.push(start, &mut decided);
-        let mut piece = vec![0; PIECE];
-        loop {
-            out.write_all(&decided)?;
-            decided.clear();
-            match content.read(&mut piece) {
-                Ok(0) => break,
-                Ok(read) => stream.push(piece.get(..read).unwrap_or_default(), &mut decided),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        let mut found = stream.finish(&mut decided);
-        out.write_all(&decided)?;
-        if found.opaque().is_empty() && start.contains(&0) {
-            found.add_opaque("binary");
-        }
-        Ok(found)
+    /// Finds the secrets in the content of one file, and in the files in it if it is compressed or an archive.
+    pub fn search(&self, content: &mut dyn Read) -> io::Result<Redactions> {
+        self.redactor.search_file(self.kind, content, self.layers)
     }
 
     /// Replaces the secrets in all files below `root` with a relative name for which `is_included` holds, in lexical order,
@@ -107,7 +82,7 @@ impl<'r> FileSearch<'r> {
         let open = || open_regular(path, Links::Refused).map_err(StoreError::at("open", path));
         let read = |error| StoreError::at("search", path)(error);
         let mut file = open()?;
-        let found = self.copy(&mut file, &mut io::sink()).map_err(read)?;
+        let found = self.search(&mut file).map_err(read)?;
         if found.total() == 0 {
             return Ok((file.metadata().map_err(read)?.len(), found));
         }
@@ -227,6 +202,23 @@ mod tests {
                 row("d/large", 36, none(), counts("too-large")),
             ]
         );
+    }
+
+    #[test]
+    fn packed_file_with_a_known_value_is_replaced_as_a_whole() {
+        let packed = |text: &[u8]| {
+            let mut writer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            writer.write_all(text).unwrap();
+            writer.finish().unwrap()
+        };
+        let hits = BTreeMap::from([("known".to_owned(), 1), ("structure".to_owned(), 1)]);
+        assert_eq!(
+            replaced(&packed(b"a Zq8-wL2mPx b")),
+            (b"[redacted]".to_vec(), 10, hits, BTreeMap::new())
+        );
+        let clean = packed(b"a Zq8-wL2mPy b");
+        let size = clean.len() as u64;
+        assert_eq!(replaced(&clean), (clean, size, BTreeMap::new(), BTreeMap::new()));
     }
 
     #[cfg(unix)]

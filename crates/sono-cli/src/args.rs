@@ -68,7 +68,7 @@ pub use query::Query;
 pub use redact::{Identifying, KnownSource, Redact, RedactAction, RedactVerify};
 pub use results::{Results, ResultsMode, ResultsOutput};
 pub use retrieve::Retrieve;
-pub use run::Run;
+pub use run::{Canaries, Run};
 pub use run_flags::RunFlags;
 pub use status::{Status, StatusOutput};
 pub use version::{Version, VersionOutput};

@@ -1,6 +1,7 @@
 //! Commands.
 
 mod attach;
+mod canaries;
 mod completion;
 mod create;
 mod delete;

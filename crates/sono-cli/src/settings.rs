@@ -13,7 +13,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use sono_kube::{Cluster, Connection};
 use sono_manifest::{Definition, Images, Preparation, ResultsVolume, Sizes, default_pod_spec, prepare};
-use sono_types::{Config, constants, env};
+use sono_types::{Config, canary::Seed, constants, env};
 
 use crate::{
     args::{self, GivenFlags},
@@ -294,6 +294,11 @@ impl RunPlan {
             }
         }
         Ok(definitions)
+    }
+
+    /// The plugin that plants canaries.
+    pub(crate) fn canary_plugin(&self, seed: Seed) -> Definition {
+        sono_manifest::canary_plugin(&self.images, seed)
     }
 
     /// Whether this is the built-in plugin that runs the Kubernetes tests.

@@ -50,7 +50,13 @@ pub fn builtin(name: &str, images: &Images) -> Option<Definition> {
     }
 }
 
-fn definition(name: &str, driver: DriverKind, result_format: &str, spec: Value, pod_spec: Value) -> Definition {
+pub(crate) fn definition(
+    name: &str,
+    driver: DriverKind,
+    result_format: &str,
+    spec: Value,
+    pod_spec: Value,
+) -> Definition {
     Definition {
         name: PluginName::parse(name).expect("names of built-in plugins are valid"),
         driver,

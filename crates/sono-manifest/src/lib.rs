@@ -7,6 +7,7 @@
 mod account;
 mod api_rules;
 mod builtin;
+mod canaries;
 mod change;
 mod config_map;
 mod containers;
@@ -36,6 +37,7 @@ mod unknown;
 
 pub use api_rules::{Refused, refused_by_api_server};
 pub use builtin::{BUILTIN_NAMES, Images, builtin};
+pub use canaries::{CANARY_PLUGIN, canary_definition_name, canary_objects, canary_plugin, canary_resource};
 pub use change::{Changes, E2E, UnknownPlugin, change_variables};
 pub use definition::{Definition, DriverKind, PluginAccount, ResultRedaction};
 pub use e2e::{Mode, Selection, any_of, exactly};

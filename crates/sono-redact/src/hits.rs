@@ -68,7 +68,7 @@ const MAX_PLACES: usize = 1_000;
 /// The place of a secret in a text.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
-    /// Path of the text in an archive that is nested in the file; empty for the file itself.
+    /// Path of the text in an archive that is nested in the file, with `!` before names in archives of it; empty for the file itself.
     pub within: String,
     /// Bytes before it.
     pub offset: u64,
@@ -108,7 +108,7 @@ impl Redactions {
             }
             let path = match (within, place.within.as_str()) {
                 (path, "") | ("", path) => path.to_owned(),
-                (outer, inner) => format!("{outer}/{inner}"),
+                (outer, inner) => format!("{outer}!{inner}"),
             };
             self.places.push(Place { within: path, ..place });
         }

@@ -4,6 +4,7 @@
 //! Aho-Corasick automaton would hold parts of the values in memory that cannot be cleared, and needs several times the memory.
 
 mod encode;
+mod filter;
 mod index;
 mod normal;
 mod parts;

@@ -9,12 +9,15 @@
 
 mod assign;
 mod bytes;
+mod canary;
+mod file;
 mod finding;
 mod hits;
 mod identifiers;
 mod known;
 mod names;
 mod object;
+mod packed;
 mod redactor;
 mod report;
 mod scan;
@@ -22,9 +25,11 @@ mod shapes;
 mod stream;
 mod values;
 
+pub use canary::{CanaryReport, CanaryRow, CanarySearch, Encoding, Found, log_writes, result_files};
 pub use hits::{Place, Redaction, Redactions, Rule};
 pub use identifiers::{Identifier, Identifiers};
 pub use known::{KnownSummary, KnownValues, MAX_BYTES, MAX_VALUES};
+pub use packed::{Contents, Limits, is_packed, open as open_packed};
 pub use redactor::{Known, Redactor};
 pub use report::{FileRow, LayerRow, Report, Verdict};
 pub use scan::Layers;
@@ -35,3 +40,5 @@ pub const REDACTED: &str = "[redacted]";
 
 #[cfg(test)]
 mod linear_tests;
+#[cfg(test)]
+mod matrix_tests;

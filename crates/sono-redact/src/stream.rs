@@ -15,11 +15,26 @@ const REACH: usize = 20 << 10;
 /// Decided bytes that are read again with the next block, since names are before their values.
 const HISTORY: usize = 2 << 10;
 
+/// Sizes of the buffer: smaller ones in tests.
+#[derive(Debug, Clone, Copy)]
+struct Sizes {
+    block: usize,
+    reach: usize,
+    history: usize,
+}
+
+const SIZES: Sizes = Sizes {
+    block: BLOCK,
+    reach: REACH,
+    history: HISTORY,
+};
+
 /// Redacts a text in pieces. The result does not depend on where the pieces end; the buffer has at most 300 KiB.
 #[derive(Debug)]
 pub struct TextStream<'r> {
     search: &'r Search,
     layers: Layers,
+    sizes: Sizes,
     buffer: Vec<u8>,
     /// Bytes of the buffer that are decided.
     decided: usize,
@@ -36,6 +51,7 @@ impl<'r> TextStream<'r> {
         Self {
             search,
             layers,
+            sizes: SIZES,
             buffer: Vec::new(),
             decided: 0,
             read: 0,
@@ -56,12 +72,13 @@ impl<'r> TextStream<'r> {
     pub fn push(&mut self, piece: &[u8], out: &mut Vec<u8>) {
         let mut rest = piece;
         while !rest.is_empty() {
-            let missing = (self.decided + BLOCK + REACH).saturating_sub(self.buffer.len());
+            let whole = self.decided + self.sizes.block + self.sizes.reach;
+            let missing = whole.saturating_sub(self.buffer.len());
             let (now, later) = rest.split_at(missing.min(rest.len()));
             self.note_format(now);
             self.buffer.extend_from_slice(now);
             rest = later;
-            if self.buffer.len() >= self.decided + BLOCK + REACH {
+            if self.buffer.len() >= whole {
                 self.decide(false, out);
             }
         }
@@ -94,7 +111,7 @@ impl<'r> TextStream<'r> {
 
     fn decide(&mut self, last: bool, out: &mut Vec<u8>) {
         let length = self.buffer.len();
-        let mut cut = if last { length } else { self.decided + BLOCK };
+        let mut cut = if last { length } else { self.decided + self.sizes.block };
         let Self {
             search,
             layers,
@@ -128,7 +145,7 @@ impl<'r> TextStream<'r> {
             cut = cut.max(finding.end);
         }
         out.extend_from_slice(part(buffer, position, cut));
-        let keep = cut.saturating_sub(HISTORY);
+        let keep = cut.saturating_sub(self.sizes.history);
         let keep_from = keep.min(length);
         buffer.drain(..keep_from);
         *dropped += keep_from as u64;
@@ -137,45 +154,4 @@ impl<'r> TextStream<'r> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{Known, KnownValues, Place, Redactor};
-
-    #[test]
-    fn places_are_offsets_in_the_whole_text() {
-        let mut known = KnownValues::default();
-        known.add("password", b"Zq8-wL2mPx");
-        let redactor = Redactor::new(Known::Values(known));
-        let offsets = [3, BLOCK - 4, BLOCK + 100, 3 * BLOCK + 7];
-        let mut text = vec![b'.'; 4 * BLOCK];
-        for offset in offsets {
-            text[offset..offset + 10].copy_from_slice(b"Zq8-wL2mPx");
-        }
-        let mut stream = redactor.stream(Layers::Known);
-        let mut out = Vec::new();
-        for piece in text.chunks(1_000) {
-            stream.push(piece, &mut out);
-        }
-        let place = |offset: usize| Place {
-            within: String::new(),
-            offset: offset as u64,
-            rule: Rule::Known,
-        };
-        assert_eq!(stream.finish(&mut out).places(), offsets.map(place));
-    }
-
-    #[test]
-    fn places_of_nested_texts_have_their_path() {
-        let place = |within: &str| Place {
-            within: within.to_owned(),
-            offset: 5,
-            rule: Rule::Known,
-        };
-        let mut inner = Redactions::default();
-        inner.add_at("", 5, Rule::Known);
-        let (mut middle, mut outer) = (Redactions::default(), Redactions::default());
-        middle.merge_nested("b.txt", inner);
-        outer.merge_nested("a.tar", middle);
-        assert_eq!((outer.places(), outer.total()), (&[place("a.tar/b.txt")][..], 1));
-    }
-}
+mod tests;

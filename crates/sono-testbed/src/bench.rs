@@ -1,4 +1,5 @@
-//! `cargo xtask bench`: benchmarks of the aggregator's ingest, queries and memory (`crates/sono-sim`), with optimized programs.
+//! `cargo xtask bench`: benchmarks of the aggregator's ingest, queries and memory (`crates/sono-sim`), and of redaction, with
+//! optimized programs.
 
 use std::{env, ffi::OsString, process::ExitCode};
 
@@ -26,6 +27,8 @@ enum Benchmark {
     Queries(Queries),
     /// Measure the memory of the image's aggregator on clusters with many nodes, and the time to delete its run
     Memory(Memory),
+    /// Measure speed and memory of the redaction, and its time for adversarial texts
+    Redact(Redact),
 }
 
 #[derive(Debug, Args)]
@@ -67,12 +70,20 @@ struct Memory {
     arguments: Vec<OsString>,
 }
 
+#[derive(Debug, Args)]
+struct Redact {
+    /// Build without link-time optimization, which saves minutes
+    #[arg(long)]
+    soon: bool,
+}
+
 /// Runs `cargo xtask bench`.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let (name, passed) = match &arguments.benchmark {
         Benchmark::Ingest(passed) => ("ingest", passed),
         Benchmark::Queries(Queries { passed, .. }) => ("queries", passed),
         Benchmark::Memory(memory) => return measure_memory(memory),
+        Benchmark::Redact(Redact { soon }) => return measure_redaction(*soon),
     };
     let programs = sim::build(if passed.soon {
         Profile::BenchSoon
@@ -116,6 +127,24 @@ fn measure_memory(arguments: &Memory) -> anyhow::Result<ExitCode> {
         bench.arg("--sono").arg(programs.join("sono"));
     }
     command::run_visibly(bench.args(&arguments.arguments).current_dir(repository::root()))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The benchmark is part of the crate, so that no other program is built.
+fn measure_redaction(soon: bool) -> anyhow::Result<ExitCode> {
+    let profile = if soon { "bench-soon" } else { "release" };
+    let bench = [
+        "bench",
+        "--quiet",
+        "--locked",
+        "--package",
+        "sono-redact",
+        "--bench",
+        "redact",
+        "--profile",
+        profile,
+    ];
+    command::run_visibly(command::new(command::cargo(), bench).current_dir(repository::root()))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -6,10 +6,10 @@ pub const SUCCESS: u8 = 0;
 pub const FAILURE: u8 = 1;
 /// `retrieve` only: fetching the archive failed although it is ready.
 pub const RETRIEVE_FAILURE: u8 = 2;
-/// `redact verify` only: a secret was found.
-pub const SECRETS_FOUND: u8 = 3;
 /// With `--exit-code`: something failed or ran out of time.
 pub const RESULTS_FAILED: u8 = 3;
+/// `redact verify` and `run --canaries`: a secret was found in the archive.
+pub const SECRETS_FOUND: u8 = 3;
 /// With `--exit-code`: nothing failed, but a result is missing, `unknown` or has a custom status.
 pub const RESULTS_UNKNOWN: u8 = 4;
 /// With `--exit-code`: the run ended without an archive, or its aggregator is not running.

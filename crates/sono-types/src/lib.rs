@@ -5,6 +5,7 @@
 #![warn(missing_docs)]
 
 pub mod archive_name;
+pub mod canary;
 pub mod config;
 pub mod constants;
 pub mod containers;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::{Cluster, Preflight, RunFlags, WaitOutput, WaitTime};
 
@@ -43,6 +43,12 @@ pub struct Run {
     /// Print the objects and check the cluster and your permissions, without creating anything
     #[arg(long, conflicts_with_all = ["wait", "rm", "exit_code"])]
     pub dry_run: bool,
+    /// Plant random values, search the archive for them and remove them; exit code 3 if one that is in a Secret was found.
+    ///
+    /// They are in a Secret, a ConfigMap with an annotation, an Event, and the variables, arguments, log and result of a
+    /// plugin; with `cluster` also in a custom resource. Waits for the run and retrieves its archive, as --rm does.
+    #[arg(long, value_enum, value_name = "SCOPE", ignore_case = true, num_args = 0..=1, require_equals = true, default_missing_value = "namespace", conflicts_with_all = ["file", "dry_run"], help_heading = "Waiting", hide_short_help = true)]
+    pub canaries: Option<Canaries>,
     /// Wait for the run, retrieve its archive into the current directory, then delete the run
     #[arg(long, conflicts_with = "local")]
     pub rm: bool,
@@ -52,4 +58,13 @@ pub struct Run {
     /// Run plugins as local processes, without a cluster
     #[arg(long)]
     pub local: bool,
+}
+
+/// Where canaries are planted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Canaries {
+    /// In the run's namespace.
+    Namespace,
+    /// Also in a custom resource, of which the definition belongs to the cluster.
+    Cluster,
 }

@@ -4,6 +4,7 @@
 //! by then the pods are deleted.
 
 mod blockers;
+mod preview;
 
 use std::{
     cell::RefCell,
@@ -17,6 +18,7 @@ use sono_kube::{Cluster, Deleted, Kind, KubeError, WatchEvent, elapsed};
 use sono_manifest::CREATED_BY;
 use sono_types::{constants, exit};
 
+use super::canaries;
 use crate::{
     aggregator::text,
     args,
@@ -34,7 +36,7 @@ const REPORT_INTERVAL: Duration = Duration::from_secs(10);
 /// Labels of the namespaces of e2e tests.
 const E2E_NAMESPACES: &str = "e2e-framework,e2e-run";
 /// Kinds of a run's objects to delete in a namespace that the run did not create.
-const NAMESPACED_KINDS: [Kind; 8] = [
+const NAMESPACED_KINDS: [Kind; 9] = [
     Kind::NetworkPolicy,
     Kind::PersistentVolumeClaim,
     Kind::Service,
@@ -43,6 +45,7 @@ const NAMESPACED_KINDS: [Kind; 8] = [
     Kind::RoleBinding,
     Kind::Role,
     Kind::ServiceAccount,
+    Kind::Event,
 ];
 
 pub(super) async fn delete(arguments: args::Delete, printer: &Printer) -> Result<u8, CliError> {
@@ -128,6 +131,11 @@ impl Job<'_> {
                 let exists = ours || self.has_run().await;
                 // A terminating namespace accepts no new pods, so waiting for it is sufficient.
                 self.pods(wait && !ours).await?;
+                if canaries::has_definition(&namespace) {
+                    canaries::delete_definition(self.cluster, self.namespace)
+                        .await
+                        .map_err(|error| self.refused("the custom resource with canaries", &error))?;
+                }
                 if ours {
                     self.cluster
                         .delete(Kind::Namespace, None, self.namespace, None)
@@ -274,6 +282,7 @@ impl Job<'_> {
                                 | Kind::ServiceAccount
                                 | Kind::PersistentVolumeClaim
                                 | Kind::NetworkPolicy
+                                | Kind::Event
                         ) =>
                     {
                         Ok(())
@@ -346,57 +355,6 @@ impl Job<'_> {
         } else {
             format!("{of_all},namespace={}", self.namespace)
         }
-    }
-
-    /// Prints the objects that would be deleted, one per line.
-    async fn preview(&self) -> Result<(), CliError> {
-        let mut lines = Vec::new();
-        let list = async |kind: Kind, namespace: Option<&str>, labels: &str| {
-            let found = self.cluster.list(kind, namespace, labels).await;
-            let found = match found {
-                // The server does not support this kind.
-                Err(error) if error.is_not_served() => Vec::new(),
-                found => {
-                    found.map_err(|error| CliError::of_cluster(format!("cannot list {}", kind.plural()), &error))?
-                }
-            };
-            let line = |object: &Value| format!("{}/{}", kind.name().to_lowercase(), text(object, "/metadata/name"));
-            Ok::<_, CliError>(found.iter().map(line).collect::<Vec<_>>())
-        };
-        if self.roles != args::DeleteRoles::Disable {
-            for kind in [Kind::ClusterRoleBinding, Kind::ClusterRole] {
-                lines.extend(list(kind, None, &self.labels_of_roles()).await?);
-            }
-        }
-        match self.find_namespace().await? {
-            None => self
-                .printer
-                .note(&format!("namespace `{}` does not exist", self.namespace)),
-            Some(namespace) if is_ours(&namespace) => lines.push(format!("namespace/{}", self.namespace)),
-            Some(_) => {
-                let before = lines.len();
-                let labels = format!("{}={}", constants::COMPONENT.0, constants::COMPONENT.1);
-                let kinds = [Kind::DaemonSet, Kind::Deployment, Kind::Pod]
-                    .into_iter()
-                    .chain(NAMESPACED_KINDS);
-                for kind in kinds {
-                    lines.extend(list(kind, Some(self.namespace), &labels).await?);
-                }
-                lines.extend(
-                    self.plugin_config_maps()
-                        .await?
-                        .iter()
-                        .map(|name| format!("configmap/{name}")),
-                );
-                if lines.len() == before {
-                    self.printer.note(&no_run(self.namespace));
-                }
-            }
-        }
-        if self.all {
-            lines.extend(list(Kind::Namespace, None, E2E_NAMESPACES).await?);
-        }
-        lines.iter().try_for_each(|line| self.printer.line(line))
     }
 
     /// Waits until a watch shows no objects, and calls `each` for every object seen. Reports remaining objects

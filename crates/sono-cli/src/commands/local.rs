@@ -141,7 +141,7 @@ pub(super) async fn run(
 }
 
 /// Flags that require a cluster.
-const CLUSTER_ONLY: [&str; 51] = [
+const CLUSTER_ONLY: [&str; 52] = [
     "dry-run",
     "aggregator-image",
     "aggregator-memory",
@@ -151,6 +151,7 @@ const CLUSTER_ONLY: [&str; 51] = [
     "aggregator-workload",
     "all-nodes",
     "annotation",
+    "canaries",
     "context",
     "dns-namespace",
     "dns-pod-labels",

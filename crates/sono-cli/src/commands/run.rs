@@ -5,11 +5,12 @@ use std::{path::Path, time::Instant};
 use serde_json::Value;
 use sono_kube::{Cluster, Kind, elapsed};
 use sono_local::RunLog;
-use sono_manifest::to_manifest;
+use sono_manifest::{canary_objects, canary_resource, to_manifest};
 use sono_types::{constants, exit};
 
 use super::{
     attach::{self, Attach},
+    canaries::{self, Canaries},
     create::Creation,
     delete, local,
     preflight::{self, Checks, PlannedRun},
@@ -53,6 +54,8 @@ struct Run {
     uuid: Option<String>,
     /// Version information of the API server.
     server: Value,
+    /// A custom resource with canaries, which is created when the API server serves its kind.
+    resource: Option<Value>,
 }
 
 #[expect(clippy::too_many_lines, reason = "the steps of the command in their order")]
@@ -73,6 +76,7 @@ pub(super) async fn run(
         wait_output,
         exit_code,
         dry_run,
+        canaries,
         rm,
         keep,
         local: is_local,
@@ -86,8 +90,15 @@ pub(super) async fn run(
     if rm && wait.is_some_and(|limit| limit.limit.is_zero()) {
         return Err(CliError::new("--rm conflicts with --wait=0").hint("omit --wait, or set a time limit: --wait=60m"));
     }
+    let canaries = canaries.map(|scope| Canaries::new(scope, uuid::Uuid::new_v4().as_u128()));
+    if canaries.is_some() && wait.is_some_and(|limit| limit.limit.is_zero()) {
+        return Err(
+            CliError::new("--canaries conflicts with --wait=0").hint("omit --wait, or set a time limit: --wait=60m")
+        );
+    }
+    let fetches = rm || canaries.is_some();
     let wait = wait
-        .or_else(|| rm.then(args::WaitTime::default_limit))
+        .or_else(|| fetches.then(args::WaitTime::default_limit))
         .filter(|limit| !limit.limit.is_zero());
     if exit_code && wait.is_none() && !is_local {
         return Err(CliError::new("--exit-code requires --wait, --rm or --local").hint("add --wait"));
@@ -106,6 +117,7 @@ pub(super) async fn run(
                 RunPlan::new(flags, given, level, printer)?,
                 &checks,
                 &cluster_arguments,
+                canaries,
                 printer,
             )
             .await?
@@ -116,6 +128,7 @@ pub(super) async fn run(
         namespace,
         uuid,
         server,
+        resource,
     } = run;
     tracing::debug!(elapsed_ms = millis(started), "checked");
     let creation = Creation {
@@ -133,6 +146,9 @@ pub(super) async fn run(
     }
     let created_roles = objects.iter().any(|object| text(object, "/kind") == "ClusterRole");
     let created = creation.create(objects).await?;
+    if let Some(resource) = &resource {
+        canaries::plant_resource(&cluster, &namespace, resource).await?;
+    }
     let identity = Identity::of_created(&created, uuid.as_deref());
     tracing::debug!(elapsed_ms = millis(started), "objects created");
     if printer.is_terminal() {
@@ -165,50 +181,90 @@ pub(super) async fn run(
         output: wait_output,
         printer,
         exit_code,
-        fetches: rm,
+        fetches,
         started,
         starts_run: true,
     };
     let code = Box::pin(attach::attach(attach)).await?;
     let detached = [exit::INTERRUPTED, exit::TERMINATED, exit::HUNG_UP].contains(&code);
-    if rm && !detached {
-        let location = args::RunLocation {
-            namespace,
-            cluster: cluster_arguments,
-        };
-        let removed = fetch_and_delete(&cluster, location, (&identity, &created), created_roles, keep, printer);
-        removed.await?.map_or(Ok(()), |error| {
-            // The exit code of the run has priority over that of the deletion.
-            if code == exit::SUCCESS {
-                return Err(error);
-            }
-            printer.error(&error);
-            Ok(())
-        })?;
+    if !fetches || detached {
+        return Ok(code);
     }
+    let location = args::RunLocation {
+        namespace,
+        cluster: cluster_arguments,
+    };
+    let code = Box::pin(finish(
+        &cluster,
+        location,
+        (&identity, &created),
+        Finish {
+            canaries,
+            deletes: rm.then_some(created_roles),
+            keep,
+            code,
+        },
+        printer,
+    ))
+    .await?;
     tracing::debug!(elapsed_ms = millis(started), "returning");
     Ok(code)
 }
 
-/// Retrieves the archive of a complete run and deletes the run. Returns the error of a failed deletion.
-async fn fetch_and_delete(
+/// What follows a complete run.
+struct Finish {
+    canaries: Option<Canaries>,
+    /// Whether the run is deleted, and whether it created roles.
+    deletes: Option<bool>,
+    /// Number of archives to retain.
+    keep: Option<u32>,
+    /// Exit code of the run.
+    code: u8,
+}
+
+/// Retrieves the archive of a complete run, searches it for canaries, and deletes the run or the canaries. Returns the exit
+/// code.
+async fn finish(
     cluster: &Cluster,
     location: args::RunLocation,
     (identity, created): (&Identity, &[Value]),
-    created_roles: bool,
-    keep: Option<u32>,
+    finish: Finish,
     printer: &Printer,
-) -> Result<Option<CliError>, CliError> {
-    // Delete the run only after its archive was retrieved completely.
+) -> Result<u8, CliError> {
+    let Finish {
+        canaries,
+        deletes,
+        keep,
+        mut code,
+    } = finish;
     let retrieval = args::Retrieve::into_this_directory(location.clone(), keep);
-    for archive in retrieve::fetch(retrieval, WhichRun::Created(identity), printer).await? {
-        step_summary::of_archive(&archive, printer);
+    let archives = retrieve::fetch(retrieval, WhichRun::Created(identity), printer).await;
+    if let Some(canaries) = canaries.filter(|_| deletes.is_none()) {
+        canaries.remove(cluster, &location.namespace, printer).await;
     }
-    let deleted = async {
-        check_unchanged(cluster, &location.namespace, created).await?;
-        delete::delete(args::Delete::of_run(location.clone(), created_roles), printer).await
-    };
-    Ok(deleted.await.err())
+    let archives = archives?;
+    for archive in &archives {
+        step_summary::of_archive(archive, printer);
+    }
+    let leaked = canaries.map_or(Ok(false), |canaries| canaries.search(&archives, printer));
+    // Delete the run only after its archive was retrieved completely.
+    if let Some(created_roles) = deletes {
+        let deleted = async {
+            check_unchanged(cluster, &location.namespace, created).await?;
+            delete::delete(args::Delete::of_run(location.clone(), created_roles), printer).await
+        };
+        if let Err(error) = deleted.await {
+            // The exit code of the run has priority over that of the deletion.
+            if code == exit::SUCCESS && leaked.is_ok() {
+                return Err(error);
+            }
+            printer.error(&error);
+        }
+    }
+    if leaked? {
+        code = exit::SECRETS_FOUND;
+    }
+    Ok(code)
 }
 
 /// Checks that the namespace still contains the run that this command created, since `delete` removes any run in it.
@@ -238,9 +294,19 @@ async fn from_plan(
     mut plan: RunPlan,
     checks: &Checks,
     arguments: &args::Cluster,
+    canaries: Option<Canaries>,
     printer: &Printer,
 ) -> Result<(Cluster, Run), CliError> {
-    let definitions = plan.definitions(&plan.named(&DEFAULT_PLUGINS), printer).await?;
+    let mut definitions = plan.definitions(&plan.named(&DEFAULT_PLUGINS), printer).await?;
+    if let Some(canaries) = canaries {
+        if canaries.cluster && !plan.creates_namespace() {
+            return Err(
+                CliError::new("--canaries=cluster requires --aggregator-permissions clusterAdmin")
+                    .hint("plant canaries in the namespace only: --canaries"),
+            );
+        }
+        definitions.push(plan.canary_plugin(canaries.seed));
+    }
     let cluster = connect(arguments).await?;
     let namespace = plan.config.namespace.clone();
     let planned = PlannedRun {
@@ -261,7 +327,13 @@ async fn from_plan(
         plan.config.uuid = uuid::Uuid::new_v4().to_string();
     }
     let definitions = plan.prepared(definitions, &version, printer)?;
-    let objects = plan.rendered(&definitions, rbac)?;
+    let mut objects = plan.rendered(&definitions, rbac)?;
+    let mut resource = None;
+    if let Some(canaries) = canaries {
+        canaries.mark(&mut objects);
+        objects.extend(canary_objects(&plan.config, canaries.seed, canaries.cluster));
+        resource = canaries.cluster.then(|| canary_resource(&plan.config, canaries.seed));
+    }
     if !(plan.creates_namespace() && checks.namespace) {
         let pods = plan.plugin_pods(&definitions);
         preflight::check_limits(&cluster, checks, &namespace, &pods, &objects, printer).await?;
@@ -271,6 +343,7 @@ async fn from_plan(
         namespace,
         uuid: Some(plan.config.uuid),
         server,
+        resource,
     };
     Ok((cluster, run))
 }
@@ -304,6 +377,7 @@ async fn from_manifest(
         namespace,
         uuid,
         server,
+        resource: None,
     };
     Ok((cluster, run))
 }

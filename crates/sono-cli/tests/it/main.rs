@@ -3,6 +3,7 @@
 
 mod archives;
 mod bad_input;
+mod canaries;
 mod changes;
 #[cfg(target_os = "linux")]
 mod ci_script;

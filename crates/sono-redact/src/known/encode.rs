@@ -6,7 +6,7 @@ use base64::{
 };
 use zeroize::Zeroizing;
 
-use super::normal::{escape, is_dropped};
+use super::normal::{escape, is_dropped, is_quote};
 
 /// A text that holds a value.
 pub(super) type Encoded = Zeroizing<Vec<u8>>;
@@ -18,7 +18,11 @@ pub(super) enum Form {
     Plain,
     /// With its own escapes decoded.
     Decoded,
-    /// With `+` for blanks, as in forms on the web.
+    /// Without quotes: all other characters are escaped one by one.
+    Unquoted,
+    /// With its own percent encodings decoded.
+    Percent,
+    /// The same with `+` for blanks, as in forms on the web.
     Plus,
     /// In base64, after so many bytes of another text (0 to 2).
     Base64 { content: Content, shift: u8, url: bool },
@@ -49,6 +53,8 @@ pub(super) fn forms(value: &[u8]) -> Vec<(Form, Encoded)> {
     };
     add(Form::Plain);
     add(Form::Decoded);
+    add(Form::Unquoted);
+    add(Form::Percent);
     add(Form::Plus);
     for content in [Content::Raw, Content::Json, Content::JsonOfGo, Content::Base64] {
         for shift in 0..3 {
@@ -71,12 +77,13 @@ pub(super) fn encode(value: &[u8], form: Form) -> Encoded {
             out
         }
         Form::Plus => {
-            let mut out = Zeroizing::new(Vec::with_capacity(value.len()));
-            out.extend(value.iter().map(|byte| if *byte == b' ' { b'+' } else { *byte }));
-            out.retain(|byte| !is_dropped(*byte));
-            out
+            let mut joined = Zeroizing::new(Vec::with_capacity(value.len()));
+            joined.extend(value.iter().map(|byte| if *byte == b' ' { b'+' } else { *byte }));
+            decode_escapes(&joined, |byte| byte == b'%')
         }
-        Form::Decoded => decode_escapes(value),
+        Form::Decoded => decode_escapes(value, |_| true),
+        Form::Unquoted => decode_escapes(value, |_| false),
+        Form::Percent => decode_escapes(value, |byte| byte == b'%'),
         Form::Base64 { content, shift, url } => match content {
             Content::Raw => base64(value, shift, url),
             Content::Json => base64(&json(value, false), shift, url),
@@ -102,11 +109,14 @@ pub(super) fn encode(value: &[u8], form: Form) -> Encoded {
     }
 }
 
-fn decode_escapes(value: &[u8]) -> Encoded {
+/// The value without quotes, and with the escapes decoded that start with a byte for which `is_decoded` holds.
+fn decode_escapes(value: &[u8], is_decoded: impl Fn(u8) -> bool) -> Encoded {
     let mut out = Zeroizing::new(Vec::with_capacity(value.len()));
     let mut index = 0;
     while let Some(byte) = value.get(index) {
-        if let Some(escape) = escape(value, index) {
+        if (is_quote(*byte) || is_decoded(*byte))
+            && let Some(escape) = escape(value, index)
+        {
             out.extend_from_slice(escape.bytes());
             index += escape.length;
         } else {

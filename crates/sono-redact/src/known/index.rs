@@ -2,11 +2,12 @@
 
 use std::fmt;
 
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::{Zeroize as _, Zeroizing};
 
 use super::{
     Literal,
     encode::{Form, encode, forms},
+    filter::Filter,
     normal::{Track, escape, is_dropped, is_escape},
 };
 use crate::{
@@ -27,6 +28,8 @@ const TORN_PART: usize = 24;
 const FOLDED: usize = 16;
 /// Most compared bytes for each byte of a text.
 const WORK: usize = 128;
+/// Bytes around a window in which its value is: longer than a value in any encoding, as the buffer of a stream is.
+const AROUND: usize = 20 << 10;
 
 #[derive(Debug, Clone, Copy)]
 struct Candidate {
@@ -40,8 +43,7 @@ pub(crate) struct Index {
     values: Vec<Literal>,
     candidates: Vec<Candidate>,
     windows: Vec<(u64, u32)>,
-    bits: Vec<u64>,
-    shift: u32,
+    filter: Filter,
     not_searched: usize,
 }
 
@@ -56,7 +58,6 @@ impl Drop for Index {
         for (window, _) in &mut self.windows {
             window.zeroize();
         }
-        self.bits.zeroize();
     }
 }
 
@@ -66,6 +67,8 @@ pub(crate) struct Scratch {
     plain: Track,
     decoded: Track,
     seen: Vec<Seen>,
+    /// Parts of the text that have a window of a value.
+    regions: Vec<(usize, usize)>,
 }
 
 /// A window of the table in a text: where it ends in each track.
@@ -103,23 +106,14 @@ impl Index {
         }
         windows.sort_unstable();
         let not_searched = limit_same(&mut windows, &candidates, values.len());
-        let size = (windows.len() * 64).next_power_of_two().clamp(1 << 12, 1 << 22);
-        let mut index = Self {
+        let filter = Filter::new(windows.iter().map(|(window, _)| *window));
+        Self {
             values,
             candidates,
             windows,
-            bits: vec![0; size / 64],
-            shift: 64 - size.trailing_zeros(),
+            filter,
             not_searched,
-        };
-        for position in 0..index.windows.len() {
-            let window = index.windows.get(position).map_or(0, |(window, _)| *window);
-            let (word, bit) = index.place(window);
-            if let Some(word) = index.bits.get_mut(word) {
-                *word |= bit;
-            }
         }
-        index
     }
 
     /// Values without any window in the table.
@@ -131,14 +125,14 @@ impl Index {
         self.windows.is_empty()
     }
 
-    fn place(&self, window: u64) -> (usize, u64) {
-        let hash = window.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> self.shift;
-        (usize::try_from(hash >> 6).unwrap_or_default(), 1 << (hash & 63))
+    fn may_contain(&self, window: u64) -> bool {
+        self.filter.may_contain(window)
     }
 
-    fn may_contain(&self, window: u64) -> bool {
-        let (word, bit) = self.place(window);
-        self.bits.get(word).is_some_and(|word| word & bit != 0)
+    fn contains(&self, window: u64) -> bool {
+        self.windows
+            .binary_search_by_key(&window, |(window, _)| *window)
+            .is_ok()
     }
 
     /// Appends the places of values in `text` to `findings`. `steps` counts compared bytes.
@@ -149,7 +143,42 @@ impl Index {
         findings: &mut Vec<Finding>,
         steps: &mut u64,
     ) -> Result<(), OverLimit> {
-        let Scratch { plain, decoded, seen } = scratch;
+        let mut regions = std::mem::take(&mut scratch.regions);
+        regions.clear();
+        self.filter.scan(text, |window, end| {
+            let is_searched = regions.last().is_some_and(|(_, last)| end + AROUND / 2 <= *last);
+            if !is_searched && self.contains(window) {
+                let (first, last) = (end.saturating_sub(AROUND), (end + AROUND).min(text.len()));
+                match regions.last_mut() {
+                    Some((_, previous)) if first <= *previous => *previous = last,
+                    _ => regions.push((first, last)),
+                }
+            }
+        });
+        let mut work = text.len().saturating_mul(WORK).saturating_add(1 << 20);
+        let outcome = regions.iter().try_for_each(|(first, last)| {
+            let known = findings.len();
+            let outcome = self.search_region(part(text, *first, *last), scratch, findings, (&mut work, &mut *steps));
+            for finding in findings.iter_mut().skip(known) {
+                finding.start += first;
+                finding.end += first;
+            }
+            outcome
+        });
+        scratch.regions = regions;
+        outcome
+    }
+
+    fn search_region(
+        &self,
+        text: &[u8],
+        scratch: &mut Scratch,
+        findings: &mut Vec<Finding>,
+        (work, steps): (&mut usize, &mut u64),
+    ) -> Result<(), OverLimit> {
+        let Scratch {
+            plain, decoded, seen, ..
+        } = scratch;
         plain.clear();
         decoded.clear();
         seen.clear();
@@ -160,7 +189,6 @@ impl Index {
         } else {
             self.read_plain(text, plain, seen);
         }
-        let mut work = text.len().saturating_mul(WORK).saturating_add(1 << 20);
         for seen in seen.iter() {
             let first = self.windows.partition_point(|(window, _)| *window < seen.window);
             let same = self
@@ -174,7 +202,7 @@ impl Index {
                 };
                 let encoded = encode(value.bytes(), candidate.form);
                 *steps += encoded.len() as u64;
-                work = work.checked_sub(encoded.len()).ok_or(OverLimit)?;
+                *work = work.checked_sub(encoded.len()).ok_or(OverLimit)?;
                 let found = [(seen.plain, &*plain), (seen.decoded, &*decoded)]
                     .into_iter()
                     .find_map(|(end, track)| compare(text, track, end?, value, candidate, &encoded));
@@ -369,9 +397,14 @@ fn compare(
         return None;
     }
     let (first, last) = track.place(start - back, end + forward)?;
-    let literal = matches!(candidate.form, Form::Plain | Form::Decoded | Form::Plus);
+    let literal = !matches!(candidate.form, Form::Base64 { .. } | Form::Hex { .. });
     let found = blank_runs(part(text, first, last));
-    let allowed = if literal { blanks.plain + blanks.folds } else { 0 };
+    let allowed = match candidate.form {
+        Form::Base64 { .. } => 0,
+        // Dumps have blanks between bytes.
+        Form::Hex { .. } => usize::MAX,
+        _ => blanks.plain + blanks.folds,
+    };
     let may_fold = !literal || blanks.plain + blanks.folds > 0 || encoded.len() >= FOLDED || found.continued;
     (found.plain <= allowed && (found.folds == 0 || may_fold)).then_some((first, last))
 }

@@ -4,6 +4,8 @@ use crate::bytes::{at, has_word, part, run};
 
 /// Most backslashes before one escaped character: nested JSON doubles them at each level.
 const BACKSLASHES: usize = 64;
+/// Most levels of nested percent encodings and references of XML.
+const NESTED: usize = 4;
 
 /// Bytes of a text with their places in it.
 #[derive(Debug, Default)]
@@ -42,13 +44,22 @@ impl Track {
 }
 
 /// Whether a byte is left out: blanks, line ends, and the NULs of UTF-16.
-pub(super) fn is_dropped(byte: u8) -> bool {
+pub(super) const fn is_dropped(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | 0 | 0x0b | 0x0c)
 }
 
 /// Whether an escape may start with this byte.
-pub(super) fn is_escape(byte: u8) -> bool {
-    matches!(byte, b'\\' | b'%' | b'&')
+pub(super) const fn is_escape(byte: u8) -> bool {
+    matches!(byte, b'\\' | b'%' | b'&') || is_quote(byte)
+}
+
+/// Quotes are left out with the escapes: YAML, CSV and SQL double them, shells close and open the text around them.
+pub(super) const fn is_quote(byte: u8) -> bool {
+    matches!(byte, b'\'' | b'"')
+}
+
+const fn is_visible(byte: u8) -> bool {
+    !is_dropped(byte) && !is_quote(byte)
 }
 
 /// A decoded escape: its length in the text, and at most four bytes.
@@ -63,7 +74,7 @@ impl Escape {
     fn new(length: usize, code: u32) -> Self {
         let mut bytes = [0; 4];
         let count = match (u8::try_from(code), char::from_u32(code)) {
-            (Ok(byte), _) if is_dropped(byte) => 0,
+            (Ok(byte), _) if !is_visible(byte) => 0,
             (_, Some(character)) => character.encode_utf8(&mut bytes).len(),
             _ => 0,
         };
@@ -74,7 +85,7 @@ impl Escape {
         Self {
             length,
             bytes: [byte, 0, 0, 0],
-            count: usize::from(!is_dropped(byte)),
+            count: usize::from(is_visible(byte)),
         }
     }
 
@@ -98,9 +109,10 @@ pub(super) fn escape(text: &[u8], start: usize) -> Option<Escape> {
             }
             Some(match at(text, after) {
                 b'n' | b'r' | b't' | b'b' | b'f' => Escape::byte(length + 1, b' '),
-                b'u' => match hexadecimal(part(text, after + 1, after + 5), 4) {
-                    Some(code) => Escape::new(length + 5, code),
-                    None => Escape::byte(length + 1, b'u'),
+                b'u' => unicode(text, after + 1, length),
+                b'U' => match hexadecimal(part(text, after + 1, after + 9), 8) {
+                    Some(code) => Escape::new(length + 9, code),
+                    None => Escape::byte(length + 1, b'U'),
                 },
                 b'x' => match hexadecimal(part(text, after + 1, after + 3), 2) {
                     Some(code) => Escape::byte(length + 3, u8::try_from(code).unwrap_or_default()),
@@ -110,36 +122,81 @@ pub(super) fn escape(text: &[u8], start: usize) -> Option<Escape> {
             })
         }
         b'%' => {
-            let code = hexadecimal(part(text, start + 1, start + 3), 2)?;
-            Some(Escape::byte(3, u8::try_from(code).ok()?))
+            // A nested one has `%25` in place of `%`.
+            let nested = run_of(text, start + 1, "25", |place| {
+                hexadecimal(part(text, place, place + 2), 2).is_some()
+            });
+            let code = hexadecimal(part(text, nested, nested + 2), 2)?;
+            Some(Escape::byte(nested + 2 - start, u8::try_from(code).ok()?))
         }
-        b'&' => reference(text, start),
+        b'&' => {
+            let nested = run_of(text, start + 1, "amp;", |place| reference(text, place).is_some());
+            let (length, escape) = (nested - start - 1, reference(text, nested)?);
+            Some(Escape {
+                length: escape.length + length,
+                ..escape
+            })
+        }
+        quote if is_quote(quote) => Some(Escape::byte(1, quote)),
         _ => None,
     }
 }
 
-/// A character reference of XML.
+/// The end of the repetitions of `word` at `start` after which `follows` holds.
+fn run_of(text: &[u8], start: usize, word: &str, follows: impl Fn(usize) -> bool) -> usize {
+    let mut end = start;
+    for _ in 0..NESTED {
+        let next = end + word.len();
+        if !has_word(text, end, word) || !follows(next) {
+            break;
+        }
+        end = next;
+    }
+    end
+}
+
+/// An escape `\u`, with the hexadecimal digits from `digits` on. Characters beyond 16 bits are two of them in JSON, and `length`
+/// is that of the backslashes.
+fn unicode(text: &[u8], digits: usize, length: usize) -> Escape {
+    let Some(code) = hexadecimal(part(text, digits, digits + 4), 4) else {
+        return Escape::byte(length + 1, b'u');
+    };
+    let first = digits + 4;
+    let second = run(text, first, BACKSLASHES, |byte| byte == b'\\');
+    if (0xd800..0xdc00).contains(&code)
+        && second > first
+        && at(text, second) == b'u'
+        && let Some(low) = hexadecimal(part(text, second + 1, second + 5), 4)
+        && (0xdc00..0xe000).contains(&low)
+    {
+        let code = 0x1_0000 + ((code - 0xd800) << 10) + (low - 0xdc00);
+        return Escape::new(length + 5 + (second - first) + 5, code);
+    }
+    Escape::new(length + 5, code)
+}
+
+/// A character reference of XML, without its `&`.
 fn reference(text: &[u8], start: usize) -> Option<Escape> {
     for (name, byte) in [
-        ("&amp;", b'&'),
-        ("&lt;", b'<'),
-        ("&gt;", b'>'),
-        ("&quot;", b'"'),
-        ("&apos;", b'\''),
+        ("amp;", b'&'),
+        ("lt;", b'<'),
+        ("gt;", b'>'),
+        ("quot;", b'"'),
+        ("apos;", b'\''),
     ] {
         if has_word(text, start, name) {
-            return Some(Escape::byte(name.len(), byte));
+            return Some(Escape::byte(name.len() + 1, byte));
         }
     }
-    if at(text, start + 1) != b'#' {
+    if at(text, start) != b'#' {
         return None;
     }
-    let is_hexadecimal = matches!(at(text, start + 2), b'x' | b'X');
-    let first = start + 2 + usize::from(is_hexadecimal);
+    let is_hexadecimal = matches!(at(text, start + 1), b'x' | b'X');
+    let first = start + 1 + usize::from(is_hexadecimal);
     let end = run(text, first, 7, |byte| byte.is_ascii_hexdigit());
     let digits = std::str::from_utf8(part(text, first, end)).ok()?;
     let code = u32::from_str_radix(digits, if is_hexadecimal { 16 } else { 10 }).ok()?;
-    (at(text, end) == b';').then(|| Escape::new(end + 1 - start, code))
+    (at(text, end) == b';').then(|| Escape::new(end + 2 - start, code))
 }
 
 fn hexadecimal(digits: &[u8], count: usize) -> Option<u32> {
@@ -156,8 +213,8 @@ mod tests {
     #[test]
     fn escapes_are_decoded_at_any_level() {
         for (text, length, bytes) in [
-            (r#"\""#, 2, &b"\""[..]),
-            (r#"\\\""#, 4, b"\""),
+            (r#"\""#, 2, &b""[..]),
+            (r#"\\\""#, 4, b""),
             (r"\n", 2, b""),
             (r"\\\\n", 5, b""),
             (r"\u003c", 6, b"<"),
@@ -167,8 +224,20 @@ mod tests {
             (r"\xzz", 2, b"x"),
             ("\\\n", 2, b""),
             ("%2F", 3, b"/"),
-            ("&quot;", 6, b"\""),
-            ("&#39;", 5, b"'"),
+            ("&quot;", 6, b""),
+            ("&#39;", 5, b""),
+            ("'", 1, b""),
+            (r"\ud83d\ude00", 12, "😀".as_bytes()),
+            (r"\\ud83d\\ude00", 14, "😀".as_bytes()),
+            (r"\ud83dx", 6, b""),
+            (r"\U0001F600", 10, "😀".as_bytes()),
+            (r"\Uzz", 2, b"U"),
+            ("%252F", 5, b"/"),
+            ("%25252f", 7, b"/"),
+            ("%25zz", 3, b"%"),
+            ("&amp;lt;", 8, b"<"),
+            ("&amp;amp;#38;", 13, b"&"),
+            ("&amp;x", 5, b"&"),
             ("&#x26;", 6, b"&"),
         ] {
             let decoded = escape(text.as_bytes(), 0).unwrap();

@@ -7,7 +7,9 @@
 
 mod bad_input;
 mod borders;
+mod encodings;
 mod false_positives;
+mod packed;
 mod places;
 mod planted;
 mod speed;

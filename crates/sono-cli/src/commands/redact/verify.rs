@@ -1,6 +1,6 @@
 //! `sono redact verify`.
 
-use std::{io, ops::ControlFlow, path::Path};
+use std::{ops::ControlFlow, path::Path};
 
 use sono_bundle::{Bundle, FileSearch, ReadLimits};
 use sono_redact::{Layers, Redactions, Redactor};
@@ -34,11 +34,11 @@ pub(super) fn verify(path: &Path, redactor: &Redactor, no_limits: bool, printer:
             if in_name.total() > 0 {
                 print(&format!("{shown} (name)"), 0, "known");
             }
-            let searched = FileSearch::new(redactor, layers(name), "").copy(content, &mut io::sink())?;
+            let searched = FileSearch::new(redactor, layers(name), "").search(content)?;
             for place in searched.places() {
                 let path = match place.within.as_str() {
                     "" => shown.clone().into_owned(),
-                    within => format!("{shown}/{within}"),
+                    within => format!("{shown}!{within}"),
                 };
                 let path = redactor
                     .text(&path, Layers::Known, &mut Redactions::default())
