@@ -3,6 +3,7 @@
 mod budget;
 mod documents;
 mod gather;
+mod logs;
 
 use std::{
     borrow::Cow,

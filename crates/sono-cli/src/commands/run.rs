@@ -55,7 +55,6 @@ struct Run {
     server: Value,
 }
 
-#[expect(clippy::too_many_lines, reason = "the steps of the command in their order")]
 pub(super) async fn run(
     arguments: args::Run,
     given: &GivenFlags,
@@ -79,16 +78,7 @@ pub(super) async fn run(
     } = arguments;
     flags.plugins.extend(names);
     let started = Instant::now();
-    if let Some(note) = wait.and_then(args::WaitTime::interpretation) {
-        printer.note(&note);
-    }
-    // As in Sonobuoy, 0 is the default and does not wait.
-    if rm && wait.is_some_and(|limit| limit.limit.is_zero()) {
-        return Err(CliError::new("--rm conflicts with --wait=0").hint("omit --wait, or set a time limit: --wait=60m"));
-    }
-    let wait = wait
-        .or_else(|| rm.then(args::WaitTime::default_limit))
-        .filter(|limit| !limit.limit.is_zero());
+    let wait = wait_limit(wait, rm, printer)?;
     if exit_code && wait.is_none() && !is_local {
         return Err(CliError::new("--exit-code requires --wait, --rm or --local").hint("add --wait"));
     }
@@ -102,13 +92,8 @@ pub(super) async fn run(
     let (cluster, run) = match file {
         Some(file) => from_manifest(&file, given, &checks, &cluster_arguments, printer).await?,
         None => {
-            from_plan(
-                RunPlan::new(flags, given, level, printer)?,
-                &checks,
-                &cluster_arguments,
-                printer,
-            )
-            .await?
+            let plan = RunPlan::new(flags, given, level, printer)?;
+            from_plan(plan, &checks, &cluster_arguments, printer).await?
         }
     };
     let Run {
@@ -135,20 +120,10 @@ pub(super) async fn run(
     let created = creation.create(objects).await?;
     let identity = Identity::of_created(&created, uuid.as_deref());
     tracing::debug!(elapsed_ms = millis(started), "objects created");
-    if printer.is_terminal() {
-        let name = cluster.context().unwrap_or_else(|| cluster.server_url());
-        printer.note(&format!("cluster  {name}, {}", text(&server, "/gitVersion")));
-    }
-    let run = uuid.map_or_else(|| "run".to_owned(), |uuid| format!("run {uuid}"));
-    printer.note(&format!(
-        "{run} in namespace {namespace}, created in {}",
-        elapsed(started.elapsed())
-    ));
+    announce(&cluster, &server, (uuid.as_deref(), &namespace), started, printer);
     let Some(limit) = wait else {
-        printer.note(&format!(
-            "next: {}",
-            command_hint("wait", &namespace, &cluster_arguments)
-        ));
+        let next = command_hint("wait", &namespace, &cluster_arguments);
+        printer.note(&format!("next: {next}"));
         return Ok(exit::SUCCESS);
     };
     let identity = match identity {
@@ -176,21 +151,49 @@ pub(super) async fn run(
             namespace,
             cluster: cluster_arguments,
         };
-        let removed = fetch_and_delete(&cluster, location, (&identity, &created), created_roles, keep, printer);
-        removed.await?.map_or(Ok(()), |error| {
-            // The exit code of the run has priority over that of the deletion.
-            if code == exit::SUCCESS {
-                return Err(error);
-            }
-            printer.error(&error);
-            Ok(())
-        })?;
+        let deleted = fetch_and_delete(&cluster, location, (&identity, &created), created_roles, keep, printer).await?;
+        // The exit code of the run has priority over that of the deletion.
+        match deleted {
+            Err(error) if code == exit::SUCCESS => return Err(error),
+            Err(error) => printer.error(&error),
+            Ok(()) => {}
+        }
     }
     tracing::debug!(elapsed_ms = millis(started), "returning");
     Ok(code)
 }
 
-/// Retrieves the archive of a complete run and deletes the run. Returns the error of a failed deletion.
+/// Prints which run was created, and on a terminal where.
+fn announce(
+    cluster: &Cluster,
+    server: &Value,
+    (uuid, namespace): (Option<&str>, &str),
+    started: Instant,
+    printer: &Printer,
+) {
+    if printer.is_terminal() {
+        let name = cluster.context().unwrap_or_else(|| cluster.server_url());
+        printer.note(&format!("cluster  {name}, {}", text(server, "/gitVersion")));
+    }
+    let run = uuid.map_or_else(|| "run".to_owned(), |uuid| format!("run {uuid}"));
+    let took = elapsed(started.elapsed());
+    printer.note(&format!("{run} in namespace {namespace}, created in {took}"));
+}
+
+/// Time limit of the wait; `None` without a wait.
+fn wait_limit(wait: Option<args::WaitTime>, rm: bool, printer: &Printer) -> Result<Option<args::WaitTime>, CliError> {
+    if let Some(note) = wait.and_then(args::WaitTime::interpretation) {
+        printer.note(&note);
+    }
+    // As in Sonobuoy, 0 is the default and does not wait.
+    if rm && wait.is_some_and(|limit| limit.limit.is_zero()) {
+        return Err(CliError::new("--rm conflicts with --wait=0").hint("omit --wait, or set a time limit: --wait=60m"));
+    }
+    let wait = wait.or_else(|| rm.then(args::WaitTime::default_limit));
+    Ok(wait.filter(|limit| !limit.limit.is_zero()))
+}
+
+/// Retrieves the archive of a complete run and deletes the run. The inner result is that of the deletion.
 async fn fetch_and_delete(
     cluster: &Cluster,
     location: args::RunLocation,
@@ -198,7 +201,7 @@ async fn fetch_and_delete(
     created_roles: bool,
     keep: Option<u32>,
     printer: &Printer,
-) -> Result<Option<CliError>, CliError> {
+) -> Result<Result<(), CliError>, CliError> {
     // Delete the run only after its archive was retrieved completely.
     let retrieval = args::Retrieve::into_this_directory(location.clone(), keep);
     for archive in retrieve::fetch(retrieval, WhichRun::Created(identity), printer).await? {
@@ -206,9 +209,10 @@ async fn fetch_and_delete(
     }
     let deleted = async {
         check_unchanged(cluster, &location.namespace, created).await?;
-        delete::delete(args::Delete::of_run(location.clone(), created_roles), printer).await
+        let arguments = args::Delete::of_run(location.clone(), created_roles);
+        delete::delete(arguments, printer).await.map(drop)
     };
-    Ok(deleted.await.err())
+    Ok(deleted.await)
 }
 
 /// Checks that the namespace still contains the run that this command created, since `delete` removes any run in it.
@@ -285,6 +289,7 @@ async fn from_manifest(
 ) -> Result<(Cluster, Run), CliError> {
     let manifest = Manifest::parse(file, &manifest::read(file)?)?;
     warn_of_ignored(given, printer);
+    let pods = manifest.plugin_pods();
     let Manifest {
         objects,
         namespace,
@@ -299,6 +304,9 @@ async fn from_manifest(
         printer,
     };
     let server = preflight::check(&cluster, checks, planned).await?;
+    if !(planned.creates_namespace && checks.namespace) {
+        preflight::check_limits(&cluster, checks, &namespace, &pods, &objects, printer).await?;
+    }
     let run = Run {
         objects,
         namespace,

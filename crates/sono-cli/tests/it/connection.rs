@@ -90,7 +90,8 @@ fn rejected_certificate_is_explained() {
             ("ca.pem", trusted.unwrap_or(&server).pem().to_owned()),
         ];
         let files = files.each_ref().map(|(name, text)| (*name, text.as_str()));
-        let finished = with_files(&files, &["--kubeconfig", "k.yaml", "status"]);
+        // --watch retries an error like this only after the server has answered.
+        let finished = with_files(&files, &["--kubeconfig", "k.yaml", "status", "--watch"]);
         assert_eq!(finished.code, 1, "{}", finished.stderr);
         let port = listener.port().to_string();
         let hint = "\n  hint:  compare the server with certificate-authority and tls-server-name: kubectl config view --minify\n";

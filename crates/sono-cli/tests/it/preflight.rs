@@ -18,9 +18,13 @@ fn all_problems_are_reported_together_and_in_order() {
     api.put_text("/version", 200, r#"{"gitVersion": "v1.16.3"}"#);
     let expected = failure(
         "error: 3 preflight checks failed\n  \
-         no DNS pods found in namespace `kube-system` with the labels k8s-app=kube-dns or k8s-app=coredns\n  \
-         minimum supported Kubernetes version is 1.17.0, but the server version is v1.16.3\n  \
-         namespace `default` already exists\n  \
+         no DNS pods found in namespace `kube-system` with the labels k8s-app=kube-dns or k8s-app=coredns\n    \
+         set --dns-namespace and --dns-pod-labels; or skip this check: --skip-preflight=dnscheck\n  \
+         minimum supported Kubernetes version is 1.17.0, but the server version is v1.16.3\n    \
+         to skip this check: --skip-preflight=versioncheck\n  \
+         namespace `default` already exists\n    \
+         use another one: sono run -n NAME; or this one: --skip-preflight=existingnamespace, or with fewer permissions: \
+         --aggregator-permissions namespaceAdmin\n  \
          hint:  to skip one: --skip-preflight=CHECK, one of dnscheck, versioncheck, existingnamespace, podsecurity, quota, serviceaccount\n",
     );
     for _ in 0..3 {

@@ -11,16 +11,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sono_bundle::{Bundle, MemoryBudget, ReadError};
 use sono_results::{
-    DetailedLine, Failure, JunitSuite, Leaf, LeafVisitor, Selection, Summary, Tally, YamlDigest, detailed_line,
-    has_log, stream_json, stream_yaml, visit_leaves,
+    DetailedLine, JunitSuite, Leaf, LeafVisitor, Selection, Summary, Tally, YamlDigest, detailed_line, has_log,
+    stream_json, stream_yaml, visit_leaves,
 };
 use sono_types::{Item, LeftOut, constants::HEALTH_PLUGIN, item::status, layout};
 
-use super::budget::{Budget, Used};
+use super::{
+    budget::{Budget, Used},
+    logs::Logs,
+};
 use crate::{error::CliError, trees};
-
-/// Maximum number of failures with a log next to the report of a plugin.
-const MAX_LOGS: usize = 100;
 
 /// Requested results.
 #[derive(Debug)]
@@ -104,23 +104,6 @@ pub(super) enum Part {
     Summary(Summary, Option<Vec<(String, String)>>),
     Leaves(BTreeMap<String, u64>, Vec<LeafDocument>),
     Junit(JunitSuite),
-}
-
-/// The first failures with the end of a log, and the number of others.
-#[derive(Debug, Default)]
-pub(super) struct Logs {
-    pub(super) first: Vec<Failure>,
-    pub(super) others: u64,
-}
-
-impl Logs {
-    fn add(&mut self, leaf: Leaf<'_>) {
-        if self.first.len() < MAX_LOGS {
-            self.first.push(Failure::of(leaf));
-        } else {
-            self.others += 1;
-        }
-    }
 }
 
 /// Part of the detailed view.
