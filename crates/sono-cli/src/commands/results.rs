@@ -419,7 +419,7 @@ impl Text<'_> {
             }
         }
         if is_any {
-            self.printer.note(&format!("hint: for all of the logs: {command}"));
+            self.printer.note(&format!("hint: for the full logs: {command}"));
         }
     }
 

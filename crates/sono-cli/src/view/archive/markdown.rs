@@ -89,7 +89,7 @@ pub(crate) fn markdown(overview: &Overview<'_>, shown: usize) -> Markdown {
             let command = format!("sono logs --archive {archive} --failed");
             lines.extend([
                 Markdown::default(),
-                markdown!["All of the logs: ", Markdown::code(&command)],
+                markdown!["Full logs: ", Markdown::code(&command)],
             ]);
         }
     }

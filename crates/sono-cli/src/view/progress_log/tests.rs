@@ -140,7 +140,7 @@ fn lasting_obstacle_is_reported_once() {
     assert_eq!(changes_at(1), []);
     assert_eq!(
         changes_at(3),
-        [Change::notice("bench waits on n1: image i:1: not found")]
+        [Change::notice("bench on n1: image i:1: not found")]
     );
     assert_eq!(changes_at(4), []);
 }
