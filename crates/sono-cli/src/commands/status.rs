@@ -48,7 +48,8 @@ pub(super) async fn status(arguments: args::Status, given: &GivenFlags, printer:
             Some(StatusOutput::Yaml) => ListOutput::Yaml,
             Some(StatusOutput::Markdown) => {
                 return Err(
-                    CliError::new("--all-namespaces has no output format markdown").hint("use table, json or yaml")
+                    CliError::new("--all-namespaces does not support the output format markdown")
+                        .hint("use table, json or yaml"),
                 );
             }
         };

@@ -138,10 +138,7 @@ fn lasting_obstacle_is_reported_once() {
     };
     let mut changes_at = |seconds: i64| log.obstacles(std::slice::from_ref(&obstacle), at(start, seconds));
     assert_eq!(changes_at(1), []);
-    assert_eq!(
-        changes_at(3),
-        [Change::notice("bench on n1: image i:1: not found")]
-    );
+    assert_eq!(changes_at(3), [Change::notice("bench on n1: image i:1: not found")]);
     assert_eq!(changes_at(4), []);
 }
 
