@@ -303,7 +303,7 @@ impl StatusCommand<'_> {
                 self.command_hint(&format!("logs -p {}", obstacle.plugin.as_deref().unwrap_or("sonobuoy"))),
                 self.command_hint("delete")
             ),
-            (OverallStatus::Running, None) => format!("run running; to attach: {}", self.command_hint("wait")),
+            (OverallStatus::Running, None) => format!("run in progress; to attach: {}", self.command_hint("wait")),
             (OverallStatus::PostProcessing, _) => {
                 format!("packing results; to wait for them: {}", self.command_hint("wait"))
             }

@@ -128,7 +128,7 @@ fn output_of_a_failed_container_is_shown_while_it_exists() {
         .map(|line| line.strip_prefix("… ").unwrap_or(line))
         .collect();
     let expected = [
-        &["aggregator runs on node1", "earlier  p started on 1 node", why],
+        &["aggregator running on node1", "earlier  p started on 1 node", why],
         &output[..],
     ]
     .concat();

@@ -75,7 +75,7 @@ fn refused_daemon_set_pods_are_reported_while_waiting() {
         (
             6,
             vec![
-                "aggregator runs on n1",
+                "aggregator running on n1",
                 "earlier  p started on 2 nodes",
                 why.as_str(),
                 "error: the run is not complete after 8s; it continues",

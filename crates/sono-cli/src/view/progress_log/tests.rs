@@ -182,7 +182,7 @@ fn replaced_aggregator_is_one_change() {
     let first = aggregator("1", "node1", 0, &json!({}));
     assert_eq!(
         seen(std::slice::from_ref(&first)),
-        [Change::step("aggregator runs on node1")]
+        [Change::step("aggregator running on node1")]
     );
     assert_eq!(seen(&[first]), []);
     let again = aggregator("1", "node1", 1, &json!({}));
