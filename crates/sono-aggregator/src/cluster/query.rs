@@ -47,7 +47,7 @@ const LIMIT: Duration = Duration::from_mins(30);
 /// Runs the configured queries and writes their results below `directory`, in the archive's layout. Returns a line for each
 /// failure; `meta/query-time.json` has them too.
 pub async fn query(cluster: &Cluster, config: &Config, directory: &Path, clock: &Clock) -> Vec<String> {
-    let secrets = SecretValues::NotRead("values of Secrets are read only in runs");
+    let secrets = SecretValues::NotRead("values of Secrets are read in runs only");
     query_with(cluster, config, secrets, directory, clock).await
 }
 
