@@ -159,8 +159,8 @@ pub(super) fn newest_archive(printer: &Printer) -> Result<PathBuf, CliError> {
     let newest = retrieve::newest(Path::new("."));
     let newest = newest.map_err(|error| CliError::new("cannot list the current directory").caused_by(&error))?;
     let newest = newest.ok_or_else(|| {
-        CliError::new("no archive of a run is in the current directory")
-            .hint("name an archive: sono results ARCHIVE, or retrieve one: sono retrieve")
+        CliError::new("no archive of a run found in the current directory")
+            .hint("specify an archive: sono results ARCHIVE; or retrieve one: sono retrieve")
     })?;
     printer.note(&format!("newest archive: {}", newest.display()));
     Ok(newest)
@@ -420,7 +420,7 @@ impl Text<'_> {
             }
         }
         if is_any {
-            self.printer.note(&format!("hint: for all of the logs: {command}"));
+            self.printer.note(&format!("hint: for the full logs: {command}"));
         }
     }
 

@@ -51,7 +51,8 @@ pub(super) async fn status(arguments: args::Status, given: &GivenFlags, printer:
             Some(StatusOutput::Yaml) => ListOutput::Yaml,
             Some(StatusOutput::Markdown) => {
                 return Err(
-                    CliError::new("--all-namespaces has no output format markdown").hint("use table, json or yaml")
+                    CliError::new("--all-namespaces does not support the output format markdown")
+                        .hint("use table, json or yaml"),
                 );
             }
         };
@@ -305,7 +306,7 @@ impl StatusCommand<'_> {
                 self.command_hint(&format!("logs -p {}", obstacle.plugin.as_deref().unwrap_or("sonobuoy"))),
                 self.command_hint("delete")
             ),
-            (OverallStatus::Running, None) => format!("run running; to attach: {}", self.command_hint("wait")),
+            (OverallStatus::Running, None) => format!("run in progress; to attach: {}", self.command_hint("wait")),
             (OverallStatus::PostProcessing, _) => {
                 format!("packing results; to wait for them: {}", self.command_hint("wait"))
             }

@@ -55,7 +55,7 @@ fn credential_plugin_missing_is_named_with_its_install_hint() {
             ""
         ),
         failure(
-            "error: cannot use the credential plugin `/bin/sh` of the kubeconfig\n  cause: its output has more than 1048576 bytes\n"
+            "error: cannot use the credential plugin `/bin/sh` of the kubeconfig\n  cause: its output is longer than 1048576 bytes\n"
         )
     );
 }
@@ -125,7 +125,7 @@ fn rejected_certificate_is_explained() {
     };
     assert_eq!(
         refused(&future, false, None, ""),
-        "it is valid from 2200-01-01T00:00:00Z: check this machine's clock"
+        "it is not valid before 2200-01-01T00:00:00Z: check this machine's clock"
     );
     let own = Template {
         authority: true,

@@ -205,7 +205,7 @@ fn existing_restricted_namespace_is_checked_before_the_run() {
     assert_eq!((refused.code, lines.len()), (1, 2), "{}", refused.stderr);
     assert!(
         lines[0].starts_with(
-            "error: the namespace enforces the pod security level restricted, and plugin systemd-logs does not fit: "
+            "error: the namespace enforces the pod security level restricted, which plugin systemd-logs violates: "
         ) && lines[0].contains("volume root must not be of kind hostPath"),
         "{lines:?}"
     );

@@ -94,7 +94,7 @@ pub(super) fn print(
             } else {
                 printer.line(&archive::table(&overview, printer.is_screen()))?;
                 if overview.has_logs() {
-                    printer.note(&format!("hint: for all of the logs: {}", log_command(shown)));
+                    printer.note(&format!("hint: for the full logs: {}", log_command(shown)));
                 }
                 if printer.is_screen() && overview.has_failures() {
                     printer.note(&format!(
