@@ -47,7 +47,7 @@ pub enum RunError {
     #[error("cannot use the run's records")]
     Record(#[from] RecordError),
     /// Another process has the run now. This one does nothing more to it.
-    #[error("this aggregator stops: {0}")]
+    #[error("this aggregator is stopping: {0}")]
     Superseded(String),
     /// A task that others depend on ended.
     #[error("{task} ended unexpectedly, which is a bug in sono: {reason}")]

@@ -315,10 +315,10 @@ impl Read for Counted<'_> {
                 self.memory.left = all;
                 Ok(count)
             }
-            (None, _) => Err(beyond(format!("the file has more than {} bytes", self.limit))),
+            (None, _) => Err(beyond(format!("the file is larger than {} bytes", self.limit))),
             (_, None) => {
                 let limit = self.memory.limits.max_parsed_bytes;
-                Err(beyond(format!("the files to be parsed have more than {limit} bytes")))
+                Err(beyond(format!("the files to be parsed exceed {limit} bytes")))
             }
         }
     }

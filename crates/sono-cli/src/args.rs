@@ -130,7 +130,7 @@ pub enum Command {
     Images(Box<Images>),
     /// List the Kubernetes tests in an archive or a file
     E2e(E2e),
-    /// List the modes, which select Kubernetes tests, for --mode
+    /// List the modes of Kubernetes tests for --mode
     Modes(Modes),
     /// Install, show and check plugin definitions
     #[command(visible_alias = "plugins")]

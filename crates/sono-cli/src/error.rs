@@ -14,8 +14,16 @@ pub(crate) struct CliError {
     causes: Vec<String>,
     hint: Option<String>,
     code: u8,
-    /// Whether a retry may succeed.
-    transient: bool,
+    retry: Retry,
+}
+
+/// When a retry may succeed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Retry {
+    Never,
+    /// Once the server has answered: certificates are renewed while a command runs, but wrong ones stay wrong.
+    AfterAnAnswer,
+    Always,
 }
 
 /// Kind of a line of an error.
@@ -50,7 +58,7 @@ impl CliError {
             causes: Vec::new(),
             hint: None,
             code: exit::FAILURE,
-            transient: false,
+            retry: Retry::Never,
         }
     }
 
@@ -96,18 +104,22 @@ impl CliError {
 
     /// Marks an error that may disappear on a retry.
     pub(crate) fn transient(mut self) -> Self {
-        self.transient = true;
+        self.retry = Retry::Always;
         self
     }
 
-    pub(crate) fn is_transient(&self) -> bool {
-        self.transient
+    pub(crate) fn retry(&self) -> Retry {
+        self.retry
     }
 
     /// Error caused by the cluster, with a matching hint.
     pub(crate) fn of_cluster(what: impl Into<String>, error: &KubeError) -> Self {
         let mut made = Self::new(what).caused_by(error);
-        made.transient = error.is_transient();
+        made.retry = match error {
+            KubeError::Certificate { .. } | KubeError::Handshake { .. } => Retry::AfterAnAnswer,
+            error if error.is_transient() => Retry::Always,
+            _ => Retry::Never,
+        };
         made.hint = match error {
             KubeError::NoConfiguration(_) => {
                 Some("set --kubeconfig or KUBECONFIG, or run without a cluster: sono run --local")
@@ -164,6 +176,17 @@ impl CliError {
     pub(crate) fn lines(self) -> Vec<String> {
         let causes = self.causes.into_iter();
         std::iter::once(self.what).chain(self.details).chain(causes).collect()
+    }
+
+    /// Message, details and causes, as details of another error. The hint is on an indented line below them.
+    pub(crate) fn lines_with_hint(mut self) -> Vec<String> {
+        let hint = self.hint.take();
+        let mut lines = self.lines();
+        if let (Some(last), Some(hint)) = (lines.last_mut(), hint) {
+            last.push('\n');
+            last.push_str(&hint);
+        }
+        lines
     }
 
     /// Lines without their labels. Further lines of a multi-line text are indented, so that foreign text cannot look like a

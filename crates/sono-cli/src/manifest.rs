@@ -3,9 +3,10 @@
 use std::{io::IsTerminal as _, path::Path};
 
 use serde_json::Value;
-use sono_types::{constants, ids::is_label, yaml};
+use sono_manifest::{Definition, expected_pod_spec};
+use sono_types::{Config, constants, ids::is_label, yaml};
 
-use crate::{aggregator::text, error::CliError, text_file};
+use crate::{aggregator::text, error::CliError, settings::PluginPod, text_file};
 
 /// Objects of a manifest, with the namespace and id of the run.
 #[derive(Debug, Clone, PartialEq)]
@@ -66,6 +67,38 @@ impl Manifest {
             namespace,
             uuid,
         })
+    }
+
+    /// The pods of the plugins that the manifest's configuration selects. The aggregator reports definitions and
+    /// configurations that cannot be used; they have no pods here.
+    pub(crate) fn plugin_pods(&self) -> Vec<PluginPod> {
+        let data = |name: &str| {
+            let is_named =
+                |object: &&Value| text(object, "/kind") == "ConfigMap" && text(object, "/metadata/name") == name;
+            self.objects
+                .iter()
+                .find(is_named)
+                .and_then(|object| object["data"].as_object())
+        };
+        let config = data(constants::CONFIG_MAP)
+            .and_then(|data| Config::from_json(data.get(constants::CONFIG_MAP_KEY)?.as_str()?).ok());
+        let Some(config) = config.filter(|config| !config.skip_plugins) else {
+            return Vec::new();
+        };
+        let is_selected = |definition: &Definition| {
+            let selected = config.plugins.as_ref();
+            selected.is_none_or(|all| all.iter().any(|one| one.name == definition.name.as_str()))
+        };
+        let definitions = data(constants::PLUGINS_CONFIG_MAP).into_iter().flatten();
+        let definitions = definitions.filter_map(|(file, text)| sono_manifest::load(file, text.as_str()?).0);
+        definitions
+            .filter(is_selected)
+            .map(|definition| PluginPod {
+                spec: expected_pod_spec(&config, &definition),
+                plugin: definition.name,
+                order: definition.order,
+            })
+            .collect()
     }
 }
 

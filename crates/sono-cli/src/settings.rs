@@ -376,7 +376,7 @@ fn canonical_policy(policy: &str) -> String {
 fn default_workload(configured: &str, has_volume: bool, as_sonobuoy: bool) -> Result<&'static str, CliError> {
     match (configured, has_volume) {
         (constants::WORKLOAD_POD, true) => {
-            let what = "an aggregator with a results volume is a deployment, not a pod";
+            let what = "a results volume requires the aggregator workload deployment, not pod";
             Err(CliError::new(what).hint("omit --aggregator-workload (AggregatorWorkload) or the volume"))
         }
         ("", false) if as_sonobuoy => Ok(constants::WORKLOAD_POD),

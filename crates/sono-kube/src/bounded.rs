@@ -12,7 +12,7 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 /// A response that did not arrive in time.
 #[derive(Debug, thiserror::Error)]
 enum ResponseTimeout {
-    #[error("no answer within {} s", .0.as_secs())]
+    #[error("no response within {} s", .0.as_secs())]
     NoAnswer(Duration),
     #[error("the response stalled for {} s", .0.as_secs())]
     Stalled(Duration),
@@ -76,7 +76,7 @@ mod tests {
             .send(get("/version"))
             .await
             .unwrap_err();
-        assert!(error.to_string().contains("no answer within"), "{error}");
+        assert!(error.to_string().contains("no response within"), "{error}");
         let answered = bounded(client.clone(), long, long).send(get("/version")).await.unwrap();
         assert_eq!(answered.status(), 200);
 

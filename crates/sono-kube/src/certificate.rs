@@ -56,7 +56,10 @@ fn reason(error: &CertificateError) -> String {
         CertificateError::UnknownIssuer => "it is not signed by any of the configured authorities".to_owned(),
         CertificateError::ExpiredContext { not_after, .. } => format!("it expired on {}", date(*not_after)),
         CertificateError::NotValidYetContext { not_before, .. } => {
-            format!("it is valid from {}: check this machine's clock", date(*not_before))
+            format!(
+                "it is not valid before {}: check this machine's clock",
+                date(*not_before)
+            )
         }
         CertificateError::NotValidForNameContext { expected, presented } => {
             let expected = expected.to_str();

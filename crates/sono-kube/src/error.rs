@@ -73,7 +73,7 @@ pub enum KubeError {
         source: Cause,
     },
     /// The server accepted the connection but did not respond in time.
-    #[error("no answer from {server} within {} s: {request}", .limit.as_secs())]
+    #[error("no response from {server} within {} s: {request}", .limit.as_secs())]
     NoAnswer {
         /// URL of the API server.
         server: String,

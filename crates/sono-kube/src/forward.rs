@@ -116,7 +116,7 @@ impl Cluster {
         let answer = match answer {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => Err(Cause::of(&error)),
-            Err(_) => Err(Cause(format!("no answer within {} s", RESPONSE_TIMEOUT.as_secs()))),
+            Err(_) => Err(Cause(format!("no response within {} s", RESPONSE_TIMEOUT.as_secs()))),
         };
         let answer = match answer {
             Ok(answer) => answer,

@@ -19,9 +19,12 @@ const KNOWN: &[(&str, &str)] = &[
         "connection refused",
         "the registry cannot be reached: connection refused",
     ),
-    ("i/o timeout", "the registry cannot be reached: no answer"),
-    ("context deadline exceeded", "the registry cannot be reached: no answer"),
-    ("handshake timeout", "the registry cannot be reached: no answer"),
+    ("i/o timeout", "the registry cannot be reached: no response"),
+    (
+        "context deadline exceeded",
+        "the registry cannot be reached: no response",
+    ),
+    ("handshake timeout", "the registry cannot be reached: no response"),
     (
         "network is unreachable",
         "the registry cannot be reached: network is unreachable",

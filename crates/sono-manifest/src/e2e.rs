@@ -51,7 +51,7 @@ impl Mode {
     pub fn description(self) -> &'static str {
         match self {
             Self::CertifiedConformance => {
-                "All conformance tests, including disruptive ones, as required for certification. Not for a cluster in use."
+                "All conformance tests, including disruptive ones, as required for certification. Not suitable for a cluster in use."
             }
             Self::ConformanceLite => {
                 "The conformance tests without slow and disruptive ones, run in parallel: high coverage in little time. Not an official selection."

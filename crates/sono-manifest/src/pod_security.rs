@@ -45,7 +45,7 @@ pub fn pod_security_misfit(level: &str, plugin: &PluginName, pod_spec: &Value) -
     };
     (!found.is_empty()).then(|| {
         format!(
-            "the namespace enforces the pod security level {level}, and plugin {plugin} does not fit: {}",
+            "the namespace enforces the pod security level {level}, which plugin {plugin} violates: {}",
             found.join("; ")
         )
     })
@@ -213,7 +213,7 @@ mod tests {
         assert_eq!(
             pod_security_misfit("baseline", &plugin, &spec).as_deref(),
             Some(
-                "the namespace enforces the pod security level baseline, and plugin p does not fit: \
+                "the namespace enforces the pod security level baseline, which plugin p violates: \
                  podSpec.hostPID must not be set; volume root must not be of kind hostPath; \
                  container c: securityContext.privileged must not be true; \
                  container c: ports must not have a hostPort; \

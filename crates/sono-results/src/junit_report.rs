@@ -102,7 +102,7 @@ fn case(text: &mut String, leaf: Leaf<'_>, outcome: Outcome, log_command: &str) 
     )?;
     let mut message = failure_message(item);
     if has_log(item) && !log_command.is_empty() {
-        message = format!("{message}\nall of the logs: {log_command}");
+        message = format!("{message}\nfull logs: {log_command}");
     }
     let message = message.as_str();
     let first = message.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();

@@ -113,7 +113,7 @@ impl Walk {
         }
         let counts = if item.items.is_empty() {
             if item.status.len() > limits::STATUS_BYTES {
-                return Err(format!("a status has more than {} bytes", limits::STATUS_BYTES));
+                return Err(format!("a status is longer than {} bytes", limits::STATUS_BYTES));
             }
             let leaf = Leaves::one(&item.status);
             for (name, number) in leaf.by_status {
@@ -132,7 +132,7 @@ impl Walk {
         self.status_bytes += counts.keys().map(|name| name.len() + 5).sum::<usize>();
         if self.status_bytes > limits::FILE_STATUS_BYTES {
             return Err(format!(
-                "the statuses of all items have more than {} bytes",
+                "the statuses of all items exceed {} bytes",
                 limits::FILE_STATUS_BYTES
             ));
         }
@@ -233,7 +233,7 @@ mod tests {
         assert!(measure(&leaf(&long)).is_ok());
         assert_eq!(
             measure(&leaf(&(long + "x"))).unwrap_err(),
-            "a status has more than 256 bytes"
+            "a status is longer than 256 bytes"
         );
         // Each item with children lists all statuses below it.
         let mut item = Item {
@@ -249,7 +249,7 @@ mod tests {
         }
         assert_eq!(
             measure(&item).unwrap_err(),
-            "the statuses of all items have more than 16777216 bytes"
+            "the statuses of all items exceed 16777216 bytes"
         );
     }
 

@@ -140,7 +140,7 @@ impl Reader<'_> {
         let mut reason = if used.items > limits.items {
             format!("the plugin has more than {} items", limits.items)
         } else {
-            format!("the plugin's items have more than {} bytes", limits.bytes)
+            format!("the plugin's items exceed {} bytes", limits.bytes)
         };
         if remaining > 0 {
             reason = format!("{reason}; files not read: {remaining}");
@@ -296,7 +296,7 @@ pub(crate) fn read_limited(files: &dyn ResultFiles, name: &str, limit: u64) -> i
     let mut content = Vec::new();
     files.open(name)?.take(limit + 1).read_to_end(&mut content)?;
     if content.len() as u64 > limit {
-        return Err(io::Error::other(format!("file has more than {limit} bytes")));
+        return Err(io::Error::other(format!("file is larger than {limit} bytes")));
     }
     Ok(content)
 }

@@ -120,7 +120,7 @@ async fn watch_any(config: &WorkerConfig, pod: &OwnPod, state: &watch::Sender<Co
         };
         tracing::debug!(
             reason = error_chain(&error),
-            "asking the aggregator for the other containers of this pod"
+            "asking the aggregator about the other containers of this pod"
         );
         siblings::follow(&client, &urls, &config.target, state).await;
         if !warned {

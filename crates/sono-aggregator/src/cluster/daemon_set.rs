@@ -297,7 +297,9 @@ impl Targets {
     fn without_pods(&self, missing: Vec<String>, reason: Option<&str>) -> Vec<(ResultKey, String)> {
         let said = |node: String| {
             let seen = match reason {
-                Some(reason) => format!("node {node} had no pod of the plugin, because none can be created: {reason}"),
+                Some(reason) => {
+                    format!("node {node} had no pod of the plugin, because none could be created: {reason}")
+                }
                 None => format!("node {node} had no pod of the plugin"),
             };
             Some((self.expected.get(&node)?.clone(), seen))

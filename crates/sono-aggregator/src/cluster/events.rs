@@ -110,7 +110,7 @@ impl Events {
                 Err(error) => {
                     tracing::warn!(
                         error = error_chain(&error),
-                        "cannot watch the namespace's Events: some failures are reported at the time limit only"
+                        "cannot watch the namespace's Events: some failures are reported only at the time limit"
                     );
                     self.refused = error.is_forbidden();
                     break;

@@ -78,9 +78,11 @@ impl<'a> Evidence<'a> {
     }
 
     async fn fetch(&self, pod: &PodView) -> Result<Value, NotRead> {
-        const WATCHED_FIELDS_ONLY: &str = "only the fields that are watched are shown";
+        const WATCHED_FIELDS_ONLY: &str = "only the watched fields are shown";
         if self.silent.load(Ordering::Relaxed) {
-            return Err(NotRead(format!("the API server did not answer; {WATCHED_FIELDS_ONLY}")));
+            return Err(NotRead(format!(
+                "the API server did not respond; {WATCHED_FIELDS_ONLY}"
+            )));
         }
         let namespace = Some(self.shared.config.namespace.as_str());
         let get = self.shared.cluster.get(Kind::Pod, namespace, &pod.name);
@@ -97,7 +99,7 @@ impl<'a> Evidence<'a> {
             }
             Err(_) => {
                 self.silent.store(true, Ordering::Relaxed);
-                format!("no answer within {} s", FETCH_LIMIT.as_secs())
+                format!("no response within {} s", FETCH_LIMIT.as_secs())
             }
         };
         Err(NotRead(format!(

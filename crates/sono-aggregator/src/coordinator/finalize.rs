@@ -234,7 +234,7 @@ pub(crate) async fn clean_up(drivers: &BTreeMap<PluginName, Box<dyn Driver>>) ->
         let late = || {
             let seconds = CLEAN_UP_LIMIT.as_secs();
             Err(BackendError::new(format!(
-                "plugin {name} is not removed after {seconds} s"
+                "plugin {name} was not removed within {seconds} s"
             )))
         };
         (name.clone(), outcome.unwrap_or_else(|_| late()))

@@ -370,7 +370,7 @@ impl Shell {
             None => nodes.await,
             Some(limit) => tokio::time::timeout(limit, nodes)
                 .await
-                .unwrap_or_else(|_| Err(BackendError::new(format!("no answer within {limit:?}")))),
+                .unwrap_or_else(|_| Err(BackendError::new(format!("no response within {limit:?}")))),
         };
         match listed {
             Ok(nodes) => {

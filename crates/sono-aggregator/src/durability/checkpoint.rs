@@ -109,7 +109,7 @@ async fn is_ours(
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum AcquireError {
     #[error(
-        "the checkpoint has {0} bytes, more than a Secret can hold; use a results volume or --aggregator-workload pod"
+        "the checkpoint is {0} bytes long, more than a Secret can hold; use a results volume or --aggregator-workload pod"
     )]
     TooLarge(usize),
     #[error("refused")]
@@ -133,7 +133,7 @@ pub(crate) async fn write_first(
             Ok(version) => return Ok(Some(version)),
             Err(error) => error,
         };
-        tracing::info!(error = error_chain(&error), "the run is not acquired yet");
+        tracing::info!(error = error_chain(&error), "the run has not been acquired yet");
         if let CheckpointStoreError::Refused(reason) = error {
             return Err(AcquireError::Refused(reason));
         }

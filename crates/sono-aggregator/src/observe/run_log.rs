@@ -142,7 +142,7 @@ impl<S: Subscriber> Layer<S> for RunLog {
         file.write(&complete(fields, level), |limit| {
             let mut fields = Fields::default();
             let message = format!(
-                "this log is limited to {limit} bytes: later lines are in the log of the aggregator's pod only"
+                "this log is limited to {limit} bytes: later lines are only in the log of the aggregator's pod"
             );
             fields.0.insert("msg".to_owned(), message.into());
             complete(fields, "warning".to_owned())
@@ -242,7 +242,7 @@ mod tests {
             2048,
             r#"{"level":"info","msg":"received request","plugin_name":"p","time":"1970-01-01T00:00:00Z"}"#,
         );
-        let last = r#"{"level":"warning","msg":"this log is limited to 2048 bytes: later lines are in the log of the aggregator's pod only","time":"1970-01-01T00:00:00Z"}"#;
+        let last = r#"{"level":"warning","msg":"this log is limited to 2048 bytes: later lines are only in the log of the aggregator's pod","time":"1970-01-01T00:00:00Z"}"#;
         let first = log(limit);
         first.attach(&path).unwrap();
         fill(&first, 5);

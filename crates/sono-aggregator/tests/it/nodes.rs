@@ -290,7 +290,7 @@ async fn plugin_refused_by_the_pod_security_level_fails_at_once() {
     let (_, bundle) = ended(run).await;
     assert_eq!(
         error_of(&bundle, "n1"),
-        "error running plugin p: the namespace enforces the pod security level restricted, and plugin p does not fit: podSpec.hostPID must not be set; change its definition, or run with --namespace-psa-enforce-level privileged"
+        "error running plugin p: the namespace enforces the pod security level restricted, which plugin p violates: podSpec.hostPID must not be set; change its definition, or run with --namespace-psa-enforce-level privileged"
     );
 }
 
@@ -433,7 +433,7 @@ async fn failed_pod_is_recorded_whole_or_as_it_was_watched() {
                     "status": {"phase": "Running", "containerStatuses": [{"name": "plugin", "image": "i", "restartCount": 9,
                         "state": {"running": {}}, "lastState": {"terminated": {"exitCode": 3}}}]},
                 },
-                "podIncomplete": format!("{why}; only the fields that are watched are shown"),
+                "podIncomplete": format!("{why}; only the watched fields are shown"),
             })
         );
     }

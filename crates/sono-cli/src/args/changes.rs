@@ -11,10 +11,10 @@ pub struct Changes {
     /// Kubernetes tests to run: a mode that `sono modes` lists [default: non-disruptive-conformance]
     #[arg(short, long, value_name = "MODE", help_heading = "Kubernetes tests")]
     pub mode: Option<String>,
-    /// Regular expression of tests to run, instead of the mode's
+    /// Regular expression for tests to run; overrides the mode's
     #[arg(long, value_name = "REGEX", help_heading = "Kubernetes tests")]
     pub e2e_focus: Option<String>,
-    /// Regular expression of tests to skip, instead of the mode's
+    /// Regular expression for tests to skip; overrides the mode's
     #[arg(
         long,
         value_name = "REGEX",
@@ -35,7 +35,7 @@ pub struct Changes {
     /// Rerun only the tests that failed in this archive
     #[arg(long, value_name = "ARCHIVE", conflicts_with_all = ["e2e_focus", "e2e_skip", "mode"], help_heading = "Kubernetes tests")]
     pub rerun_failed: Option<PathBuf>,
-    /// Repository to pull all images of the tests from
+    /// Repository to pull all test images from
     #[arg(
         long,
         value_name = "REPOSITORY",
@@ -47,7 +47,7 @@ pub struct Changes {
     /// YAML file that assigns a registry to each group of test images
     #[arg(long, value_name = "FILE", help_heading = "Kubernetes tests", hide_short_help = true)]
     pub e2e_repo_config: Option<PathBuf>,
-    /// Docker config file with credentials for images of the tests; Kubernetes 1.27 or later
+    /// Docker config file with credentials for test images; Kubernetes 1.27 or later
     #[arg(long, value_name = "FILE", help_heading = "Kubernetes tests", hide_short_help = true)]
     pub e2e_docker_config_file: Option<PathBuf>,
     /// SSH private key for node access
@@ -58,7 +58,7 @@ pub struct Changes {
     pub ssh_user: Option<String>,
     /// Environment variable of a plugin; without a value, the variable is removed; repeatable.
     ///
-    /// The plugin `sonobuoy` stands for the aggregator.
+    /// The name `sonobuoy` means the aggregator.
     #[arg(
         long,
         value_name = "PLUGIN.NAME=VALUE",

@@ -8,7 +8,7 @@ use sono_log::KlogFlags;
 pub struct Common {
     /// Log level, from panic to trace.
     ///
-    /// -v stands for debug. In `run` and `gen` also of the aggregator.
+    /// -v means debug. `run` and `gen` also set the level of the aggregator.
     #[arg(long, global = true, default_value = "info", value_name = "LEVEL", hide_possible_values = true,
         value_parser = sono_log::LEVELS, help_heading = "Global")]
     pub level: String,

@@ -12,7 +12,7 @@ PowerShell:  sono completion powershell | Out-String | Invoke-Expression   in $P
 
 The script calls this program for candidates, so it completes the current plugins, modes, contexts and namespaces.
 It completes the program name that printed it (`sonobuoy completion bash` for sonobuoy). For `kubectl sono`, put a
-link to this program named kubectl_complete-sono into PATH.")]
+link to this program, named kubectl_complete-sono, into a directory in PATH.")]
 pub struct Completion {
     /// Shell to complete in
     #[arg(value_enum, ignore_case = true)]

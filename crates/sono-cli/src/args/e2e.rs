@@ -11,7 +11,7 @@ pub struct E2e {
     pub cluster: Cluster,
     /// Source of the test names: an archive, a JUnit file, a list, - for standard input, or the word `online`.
     ///
-    /// The archive must be of a run that included the tests; a list has one name per line; `online` requires --url.
+    /// The archive must belong to a run that included the tests; a list has one name per line; `online` requires --url.
     #[arg(short, long, value_name = "FILE")]
     pub input: Option<String>,
     /// Output: names of tests, tags, or tags with counts

@@ -11,7 +11,7 @@ use super::{GenFlags, Variable};
 #[derive(Debug, Args)]
 #[command(subcommand_negates_reqs = true)]
 pub struct GenPlugin {
-    /// Print the definition of a built-in plugin, changed by flags
+    /// Print the definition of a built-in plugin, modified by flags
     #[command(subcommand)]
     pub built_in: Option<GenBuiltIn>,
     /// Name of the plugin
@@ -55,9 +55,9 @@ pub struct GenPlugin {
 /// Built-in plugin to print.
 #[derive(Debug, Subcommand)]
 pub enum GenBuiltIn {
-    /// Print the definition of e2e, changed by flags
+    /// Print the definition of e2e, modified by flags
     E2e(Box<GenBuiltInFlags>),
-    /// Print the definition of systemd-logs, changed by flags
+    /// Print the definition of systemd-logs, modified by flags
     SystemdLogs(Box<GenBuiltInFlags>),
 }
 

@@ -62,7 +62,7 @@ pub struct ImagesRenaming {
     /// YAML file that assigns a private registry to each group of images, as in KUBE_TEST_REPO_LIST
     #[arg(long, value_name = "FILE", help_heading = "Registries")]
     pub e2e_repo_config: Option<PathBuf>,
-    /// Repository for all images of the tests, as in KUBE_TEST_REPO
+    /// Repository for all test images, as in KUBE_TEST_REPO
     #[arg(
         long,
         value_name = "REPOSITORY",

@@ -62,7 +62,7 @@ pub struct PluginInstall {
     /// Name for --plugin
     #[arg(value_name = "SAVE-AS")]
     pub name: String,
-    /// File, URL (https, http), OCI artifact (oci://REGISTRY/NAME:TAG), or - for standard input; @NAME at the end
+    /// File, URL (https, http), OCI artifact (oci://REGISTRY/NAME:TAG), or - for standard input; a trailing @NAME
     /// renames the plugin
     #[arg(value_name = "SOURCE", allow_hyphen_values = true)]
     pub source: String,

@@ -17,7 +17,7 @@ pub struct Preflight {
         hide_short_help = true
     )]
     pub dns_namespace: String,
-    /// Labels of the cluster's DNS pods; a pod needs one of them
+    /// Labels of the cluster's DNS pods; one match is enough
     #[arg(long, value_name = "SELECTOR", value_delimiter = ',', default_values = ["k8s-app=kube-dns", "k8s-app=coredns"], help_heading = "Preflight checks", hide_short_help = true)]
     pub dns_pod_labels: Vec<String>,
 }

@@ -17,7 +17,7 @@ Examples:
 pub struct Results {
     /// Archive, or directory with an extracted archive [default: the newest archive in the current directory]
     pub archive: Option<PathBuf>,
-    /// Show only this plugin; `sonobuoy` is the health of the cluster
+    /// Show only this plugin; `sonobuoy` means the cluster's health
     #[arg(short, long, value_name = "NAME")]
     pub plugin: Option<String>,
     /// Amount of detail [default: a report; on a terminal it includes failures]

@@ -28,7 +28,7 @@ pub struct Retrieve {
     pub force: bool,
     /// Extract the archive into the directory and do not store the archive itself.
     ///
-    /// Files of the same name are replaced; other files stay.
+    /// Files of the same name are replaced; other files do not change.
     #[arg(short = 'x', long)]
     pub extract: bool,
     /// Directory of archives in the aggregator
@@ -39,7 +39,7 @@ pub struct Retrieve {
     pub partial: bool,
     /// Number of archives to retain in the directory, newest first.
     ///
-    /// Older archives are removed after this one is complete. Other files stay.
+    /// Older archives are removed after this one is complete; other files are not.
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..),
         conflicts_with_all = ["extract", "filename", "partial"])]
     pub keep: Option<u32>,

@@ -12,8 +12,8 @@ pub struct RunFlags {
     /// Plugin to run: a name, file, directory, URL or `-` for standard input; repeatable [default: e2e and
     /// systemd-logs; with --local: host-check].
     ///
-    /// A name is that of an installed or a built-in plugin (e2e, host-check, systemd-logs). A directory stands for all
-    /// definitions in it. A URL begins with https, http (requires --allow-http) or oci. @NAME at the end renames the
+    /// A name refers to an installed or built-in plugin (e2e, host-check, systemd-logs). A directory selects all
+    /// definitions in it. A URL begins with https, http (requires --allow-http) or oci. A trailing @NAME renames the
     /// plugin.
     #[arg(short, long = "plugin", value_name = "PLUGIN")]
     pub plugins: Vec<String>,

@@ -9,7 +9,7 @@ Examples:
   sono status                            the newest run in the namespace
   sono status -w                         print it again whenever it changes
   sono status -A                         the runs in all namespaces
-  sono status -o json                    for programs, with the reason of each obstacle";
+  sono status -o json                    for programs, with the reason for each problem";
 
 /// `sono status`
 #[derive(Debug, Args)]
@@ -20,7 +20,7 @@ pub struct Status {
     /// ID of the run [default: the newest in the namespace]
     #[arg(long, value_name = "ID", value_parser = NonEmptyStringValueParser::new())]
     pub run: Option<String>,
-    /// Print JSON as Sonobuoy does, without the states of pods; before a status exists, print a sentence
+    /// Print JSON as Sonobuoy does, without the states of pods; until a status exists, print a message
     #[arg(long, conflicts_with = "output")]
     pub json: bool,
     /// Print the status again whenever it changes, until the run is complete

@@ -148,7 +148,7 @@ fn detached(fetches: bool, command_hint: &dyn Fn(&str) -> String) -> String {
     let [wait, retrieve, delete] = ["wait", "retrieve", "delete --wait"].map(command_hint);
     if fetches {
         format!(
-            "detached: the run continues; its archive will not be retrieved, and it will not be deleted; to do so: \
+            "detached: the run continues; to retrieve its archive and delete the run: \
              {wait} && {retrieve} && {delete}"
         )
     } else {
@@ -349,7 +349,7 @@ mod tests {
         );
         assert_eq!(
             detached(true, &hint),
-            "detached: the run continues; its archive will not be retrieved, and it will not be deleted; to do so: \
+            "detached: the run continues; to retrieve its archive and delete the run: \
              sono wait -n x && sono retrieve -n x && sono delete --wait -n x"
         );
     }

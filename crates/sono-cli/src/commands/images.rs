@@ -222,7 +222,7 @@ async fn pull_all(
     each(names, |name| async move {
         let copied = sono_images::pull(registry, layout, name, platforms, reporting).await?;
         printer.note(&format!(
-            "pulled {name} {} ({}, {} of {} parts already existed)",
+            "pulled {name} {} ({}, {} of {} blobs already existed)",
             copied.digest,
             size(copied.bytes_moved),
             copied.blobs_skipped,
@@ -294,7 +294,7 @@ async fn push(arguments: args::ImagesPush, as_sonobuoy: bool, printer: &Printer)
     let failed = each(&ready, |(image, name)| async move {
         let copied = sono_images::push(registry, layout, image, name, reporting).await?;
         printer.note(&format!(
-            "pushed {name} {} ({}, {} of {} parts already existed)",
+            "pushed {name} {} ({}, {} of {} blobs already existed)",
             copied.digest,
             size(copied.bytes_moved),
             copied.blobs_skipped,

@@ -125,7 +125,7 @@ pub(super) async fn check(cluster: &Cluster, checks: &Checks, run: PlannedRun<'_
         return failures.pop().map_or(Ok(version), Err);
     }
     Err(CliError::new(format!("{} preflight checks failed", failures.len()))
-        .details(failures.into_iter().flat_map(CliError::lines))
+        .details(failures.into_iter().flat_map(CliError::lines_with_hint))
         .hint(format!(
             "to skip one: --skip-preflight=CHECK, one of {}",
             CHECK_NAMES.join(", ")

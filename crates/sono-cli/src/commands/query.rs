@@ -51,7 +51,7 @@ pub(super) async fn query(arguments: args::Query, printer: &Printer) -> Result<u
     rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     let cluster = connect(&cluster).await?;
     if printer.is_terminal() {
-        printer.note(&format!("querying {}; this takes a while", cluster.server_url()));
+        printer.note(&format!("querying {}; this can take a while", cluster.server_url()));
     }
     let written = |error: &io::Error| CliError::new(format!("cannot write `{}`", output.display())).caused_by(error);
     let is_archive = output.to_string_lossy().ends_with(".tar.gz");

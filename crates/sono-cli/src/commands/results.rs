@@ -3,6 +3,8 @@
 mod budget;
 mod documents;
 mod gather;
+mod logs;
+mod redaction;
 
 use std::{
     borrow::Cow,
@@ -158,8 +160,8 @@ pub(super) fn newest_archive(printer: &Printer) -> Result<PathBuf, CliError> {
     let newest = retrieve::newest(Path::new("."));
     let newest = newest.map_err(|error| CliError::new("cannot list the current directory").caused_by(&error))?;
     let newest = newest.ok_or_else(|| {
-        CliError::new("no archive of a run is in the current directory")
-            .hint("name an archive: sono results ARCHIVE, or retrieve one: sono retrieve")
+        CliError::new("no archive of a run found in the current directory")
+            .hint("specify an archive: sono results ARCHIVE; or retrieve one: sono retrieve")
     })?;
     printer.note(&format!("newest archive: {}", newest.display()));
     Ok(newest)
@@ -266,22 +268,17 @@ pub(super) fn in_markdown(archive: &Path) -> Result<MarkdownForms, CliError> {
     };
     let gathered = gather(&bundle, &request)?;
     let (shown, failures) = documents::Report::of(&gathered);
-    let name = documents::file_name(archive);
-    let mut forms = step_summary::forms(&shown.overview(name.as_deref()));
+    let mut forms = step_summary::forms(&shown.overview(documents::file_name(archive).as_deref()));
     for form in &mut forms {
-        if let Some(sentence) = &gathered.redaction {
-            form.push(documents::redaction(sentence));
-        }
+        form.push(redaction::paragraph(gathered.redaction.as_deref()));
         for error in &failures {
             let lines = error.clone().lines();
             let quoted = Markdown::quoted(lines.iter().map(String::as_str), "");
             form.push(markdown!["\n", Markdown::lines(quoted), "\n"]);
         }
     }
-    Ok(MarkdownForms {
-        run: gathered.run.clone(),
-        forms,
-    })
+    let run = gathered.run.clone();
+    Ok(MarkdownForms { run, forms })
 }
 
 /// Cluster health in the archive, if any.
@@ -422,7 +419,7 @@ impl Text<'_> {
             }
         }
         if is_any {
-            self.printer.note(&format!("hint: for all of the logs: {command}"));
+            self.printer.note(&format!("hint: for the full logs: {command}"));
         }
     }
 

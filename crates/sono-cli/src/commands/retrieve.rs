@@ -343,7 +343,7 @@ impl Job<'_> {
             );
             return Err(PartialError::Permanent(
                 CliError::new(what)
-                    .hint("the run has not started, or was just completed: try again")
+                    .hint("the run has not started, or has just completed: try again")
                     .exit_with(exit::RETRIEVE_FAILURE),
             ));
         }

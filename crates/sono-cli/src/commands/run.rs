@@ -58,7 +58,6 @@ struct Run {
     resource: Option<Value>,
 }
 
-#[expect(clippy::too_many_lines, reason = "the steps of the command in their order")]
 pub(super) async fn run(
     arguments: args::Run,
     given: &GivenFlags,
@@ -83,23 +82,9 @@ pub(super) async fn run(
     } = arguments;
     flags.plugins.extend(names);
     let started = Instant::now();
-    if let Some(note) = wait.and_then(args::WaitTime::interpretation) {
-        printer.note(&note);
-    }
-    // As in Sonobuoy, 0 is the default and does not wait.
-    if rm && wait.is_some_and(|limit| limit.limit.is_zero()) {
-        return Err(CliError::new("--rm conflicts with --wait=0").hint("omit --wait, or set a time limit: --wait=60m"));
-    }
     let canaries = canaries.map(|scope| Canaries::new(scope, uuid::Uuid::new_v4().as_u128()));
-    if canaries.is_some() && wait.is_some_and(|limit| limit.limit.is_zero()) {
-        return Err(
-            CliError::new("--canaries conflicts with --wait=0").hint("omit --wait, or set a time limit: --wait=60m")
-        );
-    }
     let fetches = rm || canaries.is_some();
-    let wait = wait
-        .or_else(|| fetches.then(args::WaitTime::default_limit))
-        .filter(|limit| !limit.limit.is_zero());
+    let wait = wait_limit(wait, rm, canaries.is_some(), printer)?;
     if exit_code && wait.is_none() && !is_local {
         return Err(CliError::new("--exit-code requires --wait, --rm or --local").hint("add --wait"));
     }
@@ -113,14 +98,8 @@ pub(super) async fn run(
     let (cluster, run) = match file {
         Some(file) => from_manifest(&file, given, &checks, &cluster_arguments, printer).await?,
         None => {
-            from_plan(
-                RunPlan::new(flags, given, level, printer)?,
-                &checks,
-                &cluster_arguments,
-                canaries,
-                printer,
-            )
-            .await?
+            let plan = RunPlan::new(flags, given, level, printer)?;
+            from_plan(plan, &checks, &cluster_arguments, canaries, printer).await?
         }
     };
     let Run {
@@ -151,20 +130,10 @@ pub(super) async fn run(
     }
     let identity = Identity::of_created(&created, uuid.as_deref());
     tracing::debug!(elapsed_ms = millis(started), "objects created");
-    if printer.is_terminal() {
-        let name = cluster.context().unwrap_or_else(|| cluster.server_url());
-        printer.note(&format!("cluster  {name}, {}", text(&server, "/gitVersion")));
-    }
-    let run = uuid.map_or_else(|| "run".to_owned(), |uuid| format!("run {uuid}"));
-    printer.note(&format!(
-        "{run} in namespace {namespace}, created in {}",
-        elapsed(started.elapsed())
-    ));
+    announce(&cluster, &server, (uuid.as_deref(), &namespace), started, printer);
     let Some(limit) = wait else {
-        printer.note(&format!(
-            "next: {}",
-            command_hint("wait", &namespace, &cluster_arguments)
-        ));
+        let next = command_hint("wait", &namespace, &cluster_arguments);
+        printer.note(&format!("next: {next}"));
         return Ok(exit::SUCCESS);
     };
     let identity = match identity {
@@ -194,21 +163,52 @@ pub(super) async fn run(
         namespace,
         cluster: cluster_arguments,
     };
-    let code = Box::pin(finish(
-        &cluster,
-        location,
-        (&identity, &created),
-        Finish {
-            canaries,
-            deletes: rm.then_some(created_roles),
-            keep,
-            code,
-        },
-        printer,
-    ))
-    .await?;
+    let deletes = rm.then_some(created_roles);
+    let rest = Finish::new(canaries, deletes, keep, code);
+    let code = Box::pin(finish(&cluster, location, (&identity, &created), rest, printer)).await;
     tracing::debug!(elapsed_ms = millis(started), "returning");
-    Ok(code)
+    code
+}
+
+/// Prints which run was created, and on a terminal where.
+fn announce(
+    cluster: &Cluster,
+    server: &Value,
+    (uuid, namespace): (Option<&str>, &str),
+    started: Instant,
+    printer: &Printer,
+) {
+    if printer.is_terminal() {
+        let name = cluster.context().unwrap_or_else(|| cluster.server_url());
+        printer.note(&format!("cluster  {name}, {}", text(server, "/gitVersion")));
+    }
+    let run = uuid.map_or_else(|| "run".to_owned(), |uuid| format!("run {uuid}"));
+    let took = elapsed(started.elapsed());
+    printer.note(&format!("{run} in namespace {namespace}, created in {took}"));
+}
+
+/// Time limit of the wait; `None` without a wait.
+fn wait_limit(
+    wait: Option<args::WaitTime>,
+    rm: bool,
+    canaries: bool,
+    printer: &Printer,
+) -> Result<Option<args::WaitTime>, CliError> {
+    if let Some(note) = wait.and_then(args::WaitTime::interpretation) {
+        printer.note(&note);
+    }
+    // As in Sonobuoy, 0 is the default and does not wait.
+    let is_zero = wait.is_some_and(|limit| limit.limit.is_zero());
+    if rm && is_zero {
+        return Err(CliError::new("--rm conflicts with --wait=0").hint("omit --wait, or set a time limit: --wait=60m"));
+    }
+    if canaries && is_zero {
+        return Err(
+            CliError::new("--canaries conflicts with --wait=0").hint("omit --wait, or set a time limit: --wait=60m")
+        );
+    }
+    let wait = wait.or_else(|| (rm || canaries).then(args::WaitTime::default_limit));
+    Ok(wait.filter(|limit| !limit.limit.is_zero()))
 }
 
 /// What follows a complete run.
@@ -220,6 +220,17 @@ struct Finish {
     keep: Option<u32>,
     /// Exit code of the run.
     code: u8,
+}
+
+impl Finish {
+    fn new(canaries: Option<Canaries>, deletes: Option<bool>, keep: Option<u32>, code: u8) -> Self {
+        Self {
+            canaries,
+            deletes,
+            keep,
+            code,
+        }
+    }
 }
 
 /// Retrieves the archive of a complete run, searches it for canaries, and deletes the run or the canaries. Returns the exit
@@ -251,7 +262,8 @@ async fn finish(
     if let Some(created_roles) = deletes {
         let deleted = async {
             check_unchanged(cluster, &location.namespace, created).await?;
-            delete::delete(args::Delete::of_run(location.clone(), created_roles), printer).await
+            let arguments = args::Delete::of_run(location.clone(), created_roles);
+            delete::delete(arguments, printer).await.map(drop)
         };
         if let Err(error) = deleted.await {
             // The exit code of the run has priority over that of the deletion.
@@ -358,6 +370,7 @@ async fn from_manifest(
 ) -> Result<(Cluster, Run), CliError> {
     let manifest = Manifest::parse(file, &manifest::read(file)?)?;
     warn_of_ignored(given, printer);
+    let pods = manifest.plugin_pods();
     let Manifest {
         objects,
         namespace,
@@ -372,6 +385,9 @@ async fn from_manifest(
         printer,
     };
     let server = preflight::check(&cluster, checks, planned).await?;
+    if !(planned.creates_namespace && checks.namespace) {
+        preflight::check_limits(&cluster, checks, &namespace, &pods, &objects, printer).await?;
+    }
     let run = Run {
         objects,
         namespace,

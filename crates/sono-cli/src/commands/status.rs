@@ -4,7 +4,10 @@ mod document;
 mod no_status;
 mod outage;
 
-use std::{cell::Cell, time::Duration};
+use std::{
+    cell::Cell,
+    time::{Duration, Instant},
+};
 
 use serde::Serialize;
 use sono_kube::{Cluster, Pod, PodView, stuck};
@@ -18,7 +21,7 @@ use crate::{
     aggregator::{self, FoundRun, WhichRun, phase, status_of},
     args::{self, GivenFlags, ListOutput, StatusOutput},
     clock::now,
-    error::CliError,
+    error::{CliError, Retry},
     judgement,
     output::{Format, Printer, markdown},
     settings::{command_hint, connect},
@@ -48,7 +51,8 @@ pub(super) async fn status(arguments: args::Status, given: &GivenFlags, printer:
             Some(StatusOutput::Yaml) => ListOutput::Yaml,
             Some(StatusOutput::Markdown) => {
                 return Err(
-                    CliError::new("--all-namespaces has no output format markdown").hint("use table, json or yaml")
+                    CliError::new("--all-namespaces does not support the output format markdown")
+                        .hint("use table, json or yaml"),
                 );
             }
         };
@@ -75,23 +79,23 @@ pub(super) async fn status(arguments: args::Status, given: &GivenFlags, printer:
         let snapshot = match command.fetch(&cluster).await {
             Ok(snapshot) => snapshot,
             Err(error) => {
-                let limit = if shown.is_none() {
-                    FIRST_STATUS_LIMIT
-                } else {
-                    OUTAGE_LIMIT
+                let limit = match (error.retry(), &shown) {
+                    (Retry::Never, _) | (Retry::AfterAnAnswer, None) => Duration::ZERO,
+                    (Retry::Always, None) => FIRST_STATUS_LIMIT,
+                    (_, Some(_)) => OUTAGE_LIMIT,
                 };
-                let may_retry = arguments.watch && error.is_transient() && !printer.is_broken();
-                if !may_retry || outage.duration() >= limit {
+                let may_retry = arguments.watch && !printer.is_broken();
+                if !may_retry || outage.duration(Instant::now()) >= limit {
                     return Err(error);
                 }
-                if let Some(note) = outage.note(error) {
+                if let Some(note) = outage.note(error, Instant::now()) {
                     printer.note(&note);
                 }
                 tokio::time::sleep(outage.pause()).await;
                 continue;
             }
         };
-        outage = Outage::default();
+        outage.end();
         let fingerprint = snapshot.fingerprint();
         if shown.as_ref() != Some(&fingerprint) {
             command.show(&snapshot)?;
@@ -302,7 +306,7 @@ impl StatusCommand<'_> {
                 self.command_hint(&format!("logs -p {}", obstacle.plugin.as_deref().unwrap_or("sonobuoy"))),
                 self.command_hint("delete")
             ),
-            (OverallStatus::Running, None) => format!("run running; to attach: {}", self.command_hint("wait")),
+            (OverallStatus::Running, None) => format!("run in progress; to attach: {}", self.command_hint("wait")),
             (OverallStatus::PostProcessing, _) => {
                 format!("packing results; to wait for them: {}", self.command_hint("wait"))
             }

@@ -52,7 +52,7 @@ impl FailedLog {
     /// Lines for a terminal or a log.
     pub(crate) fn lines(&self) -> Vec<String> {
         let lines = self.lines.iter().map(|line| format!("  | {line}"));
-        let last = format!("  all of it: {}", self.command);
+        let last = format!("  full log: {}", self.command);
         [self.title()].into_iter().chain(lines).chain([last]).collect()
     }
 }
@@ -66,7 +66,7 @@ pub(crate) fn section(logs: &[FailedLog]) -> Markdown {
     for log in logs {
         lines.push(markdown!["- ", Markdown::text(&log.title())]);
         lines.extend(Markdown::quoted(log.lines.iter().map(String::as_str), "  "));
-        lines.push(markdown!["  all of it: ", Markdown::code(&log.command)]);
+        lines.push(markdown!["  full log: ", Markdown::code(&log.command)]);
     }
     markdown![Markdown::lines(lines), "\n"]
 }
@@ -98,13 +98,13 @@ mod tests {
                 "p on n1: end of the log of container c, before its restart:",
                 "  | one",
                 "  | ```two",
-                "  all of it: sono logs -p p --failed"
+                "  full log: sono logs -p p --failed"
             ]
         );
         assert_eq!(
             section(&[log]).as_str(),
             "\n### Logs of failed containers\n\n- p on n1: end of the log of container c, before its restart:\n  \
-             ````text\n  one\n  ```two\n  ````\n  all of it: `sono logs -p p --failed`\n"
+             ````text\n  one\n  ```two\n  ````\n  full log: `sono logs -p p --failed`\n"
         );
         assert_eq!(section(&[]), Markdown::default());
     }

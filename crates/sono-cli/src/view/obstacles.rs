@@ -28,7 +28,7 @@ impl Obstacle {
     }
 }
 
-/// Equal obstacles of several nodes, as sentences such as `bench waits on n1, n2: image i: not found (ErrImagePull, 3s)`.
+/// Equal obstacles of several nodes, as sentences such as `bench on n1, n2: image i: not found (ErrImagePull, 3s)`.
 pub(crate) fn sentences<'a>(obstacles: impl IntoIterator<Item = &'a Obstacle>, now: Timestamp) -> Vec<String> {
     let mut groups: Vec<(String, &Obstacle, Vec<&str>)> = Vec::new();
     for obstacle in obstacles {
@@ -45,7 +45,7 @@ pub(crate) fn sentences<'a>(obstacles: impl IntoIterator<Item = &'a Obstacle>, n
             [] => String::new(),
             nodes => format!(" on {}", names(nodes)),
         };
-        format!("{subject} waits{nodes}: {}", first.why.text(now))
+        format!("{subject}{nodes}: {}", first.why.text(now))
     };
     groups.into_iter().map(sentence).collect()
 }
@@ -77,9 +77,9 @@ mod tests {
         assert_eq!(
             sentences(&all, Timestamp::UNIX_EPOCH),
             [
-                "p waits on node1, node2 and 98 more: pod sonobuoy-p-1x on node1 was refused",
-                "p waits on node7: image i: not found",
-                "aggregator waits: quota"
+                "p on node1, node2 and 98 more: pod sonobuoy-p-1x on node1 was refused",
+                "p on node7: image i: not found",
+                "aggregator: quota"
             ]
         );
     }

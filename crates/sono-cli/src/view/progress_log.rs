@@ -129,7 +129,7 @@ impl ProgressLog {
                     let started = aggregator::started(pod).filter(|_| self.is_attached);
                     changes.push(Change {
                         time: started.map_or(ChangeTime::Now, ChangeTime::At),
-                        ..Change::step(format!("aggregator runs on {node}"))
+                        ..Change::step(format!("aggregator running on {node}"))
                     });
                 }
                 Some(known) if *known == process || is_deleted => continue,

@@ -310,9 +310,9 @@ fn results_beyond_the_limits_require_a_flag() {
         (
             "health.tar.gz",
             "meta/clusterhealth.json",
-            "the file has more than 67108864 bytes",
+            "the file is larger than 67108864 bytes",
         ),
-        ("long.tar.gz", file, "the file has more than 268435456 bytes"),
+        ("long.tar.gz", file, "the file is larger than 268435456 bytes"),
     ] {
         let refused = format!(
             "error: cannot read \"{what}\" in {archive}\n  cause: {cause}\n  hint:  to read it without limits: --no-limits\n"

@@ -198,7 +198,7 @@ fn a_terminating_namespace() {
     assert_eq!(
         with_cluster(&api, &["run", "--dns-pod-labels", "app=none"]),
         failure(
-            "error: 2 preflight checks failed\n  no DNS pods found in namespace `kube-system` with the labels app=none\n  namespace `sonobuoy` is being deleted\n  hint:  to skip one: --skip-preflight=CHECK, one of dnscheck, versioncheck, existingnamespace, podsecurity, quota, serviceaccount\n",
+            "error: 2 preflight checks failed\n  no DNS pods found in namespace `kube-system` with the labels app=none\n    set --dns-namespace and --dns-pod-labels; or skip this check: --skip-preflight=dnscheck\n  namespace `sonobuoy` is being deleted\n    wait for it: kubectl wait --for=delete namespace/sonobuoy; or use another: sono run -n NAME\n  hint:  to skip one: --skip-preflight=CHECK, one of dnscheck, versioncheck, existingnamespace, podsecurity, quota, serviceaccount\n",
         )
     );
 }

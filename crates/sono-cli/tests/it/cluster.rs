@@ -74,7 +74,7 @@ fn run_wait_creates_a_run_and_waits_for_it() {
         normalized(&api, finished(&output)),
         success(
             "",
-            "run … in namespace sonobuoy, created in …\n… aggregator runs on node1\n… p started\n… p has sent its results\n… p passed: 2 passed\nrun passed in …\nresults: sono retrieve\n"
+            "run … in namespace sonobuoy, created in …\n… aggregator running on node1\n… p started\n… p has sent its results\n… p passed: 2 passed\nrun passed in …\nresults: sono retrieve\n"
         )
     );
     let created: Vec<String> = api
@@ -162,7 +162,7 @@ fn waiting_ends_at_the_time_limit() {
     assert_eq!(
         with_cluster(&api, &["wait", "--wait", "100ms"]),
         failure(
-            "… aggregator runs on node1\nearlier  p started\nerror: the run is not complete after 100ms; it continues\n  hint:  to see its progress: sono status; to wait again: sono wait\n"
+            "… aggregator running on node1\nearlier  p started\nerror: the run is not complete after 100ms; it continues\n  hint:  to see its progress: sono status; to wait again: sono wait\n"
         )
     );
 }

@@ -67,7 +67,7 @@ fn remaining_objects_are_named_at_the_time_limit() {
             code: 1,
             stdout: String::new(),
             stderr: "deleting namespace `sonobuoy` and everything in it\n\
-                error: the deletion is not complete after 1s; it continues\n  namespace `sonobuoy`: its objects are being deleted; pods have a grace period to end\n  \
+                error: the deletion is not complete after 1s; it continues\n  namespace `sonobuoy`: its objects are being deleted; pods have a termination grace period\n  \
                 hint:  to see what blocks it: kubectl describe namespace sonobuoy; to wait again: sono delete --wait\n"
                 .to_owned(),
         }

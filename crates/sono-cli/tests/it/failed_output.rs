@@ -91,11 +91,11 @@ fn results_show_the_end_of_the_log() {
     );
     assert_eq!(
         table.stderr,
-        "hint: for all of the logs: sono logs --archive a.tar.gz --failed\n"
+        "hint: for the full logs: sono logs --archive a.tar.gz --failed\n"
     );
     let markdown = results("markdown").stdout;
     assert!(
-        markdown.contains("All of the logs: `sono logs --archive a.tar.gz --failed`"),
+        markdown.contains("Full logs: `sono logs --archive a.tar.gz --failed`"),
         "{markdown}"
     );
     let junit = results("junit").stdout;
@@ -116,9 +116,9 @@ fn output_of_a_failed_container_is_shown_while_it_exists() {
         "p on n1: end of the log of container plugin:",
         "  | starting",
         "  | cannot find the frobnicator",
-        "  all of it: sono logs -p p --failed",
+        "  full log: sono logs -p p --failed",
     ];
-    let why = "p waits on n1: container plugin ended with exit code 1";
+    let why = "p on n1: container plugin ended with exit code 1";
     let shown = with_cluster(&api, &["status"]).stderr;
     assert_eq!(shown.lines().collect::<Vec<_>>(), [&[why][..], &output].concat());
     let waited = with_cluster(&api, &["wait", "--wait=4s"]);
@@ -128,7 +128,7 @@ fn output_of_a_failed_container_is_shown_while_it_exists() {
         .map(|line| line.strip_prefix("… ").unwrap_or(line))
         .collect();
     let expected = [
-        &["aggregator runs on node1", "earlier  p started on 1 node", why],
+        &["aggregator running on node1", "earlier  p started on 1 node", why],
         &output[..],
     ]
     .concat();
@@ -137,7 +137,7 @@ fn output_of_a_failed_container_is_shown_while_it_exists() {
         lines[expected.len()..],
         [
             "error: the run is not complete after 4s; it continues",
-            "  p waits on n1: container plugin ended with exit code 1",
+            "  p on n1: container plugin ended with exit code 1",
             "  hint:  to see its progress: sono status; to wait again: sono wait"
         ]
     );

@@ -242,7 +242,7 @@ fn following_reads_every_container() {
         (output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()),
         (
             Some(0),
-            "more than 224 logs: the others are polled, and their lines may be delayed by some seconds\n"
+            "more than 224 logs: the others are polled, and their lines may be delayed by a few seconds\n"
         )
     );
 }

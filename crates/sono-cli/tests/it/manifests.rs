@@ -91,6 +91,38 @@ fn run_of_a_manifest_on_standard_input_is_created_and_awaited() {
     );
 }
 
+/// The limits of an existing namespace are those of its manifest's plugins, too.
+#[test]
+fn limits_of_an_existing_namespace_are_checked_before_a_manifest_is_created() {
+    let api = healthy();
+    api.put(json!({"apiVersion": "v1", "kind": "Namespace",
+        "metadata": {"name": "lim", "labels": {"pod-security.kubernetes.io/enforce": "restricted"}}}));
+    let quota = |pods: &str| {
+        json!({"apiVersion": "v1", "kind": "ResourceQuota",
+        "metadata": {"name": "few", "namespace": "lim"}, "status": {"hard": {"pods": pods}, "used": {"pods": "0"}}})
+    };
+    let manifest = manifest(&["-n", "lim", "-p", "systemd-logs"]);
+    let run = |skipped: &str| fed(&api, &manifest, &["run", "-f", "-", "--skip-preflight", skipped]);
+    api.put(quota("2"));
+    let refused = run("existingnamespace,podsecurity");
+    assert_eq!(
+        refused,
+        failure(
+            "error: quota `few` allows 2 pods in namespace `lim`; the run needs at least 3: one for the aggregator and one for \
+             each plugin that runs at the same time\n  hint:  raise it: kubectl -n lim edit resourcequota few; to skip this \
+             check: --skip-preflight=quota\n"
+        )
+    );
+    api.put(quota("9"));
+    let refused = run("existingnamespace");
+    let misfit =
+        "error: the namespace enforces the pod security level restricted, and plugin systemd-logs does not fit: ";
+    assert_eq!(refused.code, 1);
+    assert!(refused.stderr.starts_with(misfit), "{}", refused.stderr);
+    assert_eq!(names(&api, "lim"), Vec::<String>::new());
+    assert_eq!(run("existingnamespace,podsecurity").code, 0);
+}
+
 /// BUG 14: preflight checks use the namespace of the manifest, not that of the flag.
 #[test]
 fn namespace_is_read_from_the_manifest() {

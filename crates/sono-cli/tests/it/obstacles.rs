@@ -69,13 +69,13 @@ fn refused_daemon_set_pods_are_reported_while_waiting() {
     put_set(&api, 0);
     put_refusal(&api);
     let waited = with_cluster(&api, &["wait", "--wait=8s", "--exit-code"]);
-    let why = format!("p waits: no pod can be created: Error creating: {REFUSED}");
+    let why = format!("p: no pod can be created: Error creating: {REFUSED}");
     assert_eq!(
         (waited.code, lines(&waited.stderr)),
         (
             6,
             vec![
-                "aggregator runs on n1",
+                "aggregator running on n1",
                 "earlier  p started on 2 nodes",
                 why.as_str(),
                 "error: the run is not complete after 8s; it continues",

@@ -55,7 +55,7 @@ fn a_good_plugin_passes_each_point() {
     // On a busy machine the test may end the plugin.
     finished.stdout = finished
         .stdout
-        .replace("c ran until the end of the test", "c ended with 0");
+        .replace("c ran until the end of the test", "c exited with 0");
     assert_eq!(
         finished,
         Finished {
@@ -67,7 +67,7 @@ fn a_good_plugin_passes_each_point() {
                      ok    size         53 B of at most 8.00 GiB\n\
                      ok    format       junit, 1 passed\n\
                      ok    progress     none posted\n\
-                     ok    exit         c ended with 0\n\
+                     ok    exit         c exited with 0\n\
                      ok    environment  no hard-coded paths of the run\n"
                 .to_owned(),
             stderr: "plugin mine passed the test; its own results: passed: 1 passed, 0 failed, 0 skipped\n".to_owned(),

@@ -18,9 +18,13 @@ fn all_problems_are_reported_together_and_in_order() {
     api.put_text("/version", 200, r#"{"gitVersion": "v1.16.3"}"#);
     let expected = failure(
         "error: 3 preflight checks failed\n  \
-         no DNS pods found in namespace `kube-system` with the labels k8s-app=kube-dns or k8s-app=coredns\n  \
-         minimum supported Kubernetes version is 1.17.0, but the server version is v1.16.3\n  \
-         namespace `default` already exists\n  \
+         no DNS pods found in namespace `kube-system` with the labels k8s-app=kube-dns or k8s-app=coredns\n    \
+         set --dns-namespace and --dns-pod-labels; or skip this check: --skip-preflight=dnscheck\n  \
+         minimum supported Kubernetes version is 1.17.0, but the server version is v1.16.3\n    \
+         to skip this check: --skip-preflight=versioncheck\n  \
+         namespace `default` already exists\n    \
+         use another one: sono run -n NAME; or this one: --skip-preflight=existingnamespace, or with fewer permissions: \
+         --aggregator-permissions namespaceAdmin\n  \
          hint:  to skip one: --skip-preflight=CHECK, one of dnscheck, versioncheck, existingnamespace, podsecurity, quota, serviceaccount\n",
     );
     for _ in 0..3 {
@@ -201,7 +205,7 @@ fn existing_restricted_namespace_is_checked_before_the_run() {
     assert_eq!((refused.code, lines.len()), (1, 2), "{}", refused.stderr);
     assert!(
         lines[0].starts_with(
-            "error: the namespace enforces the pod security level restricted, and plugin systemd-logs does not fit: "
+            "error: the namespace enforces the pod security level restricted, which plugin systemd-logs violates: "
         ) && lines[0].contains("volume root must not be of kind hostPath"),
         "{lines:?}"
     );

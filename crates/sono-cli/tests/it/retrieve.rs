@@ -180,7 +180,7 @@ fn retrieve_hostile_name_in_the_status_writes_no_files() {
         assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{name}: {}", ran.stderr);
         assert!(
             ran.stderr
-                .starts_with("error: cannot retrieve the results: the archive of the cluster has an invalid name\n"),
+                .starts_with("error: cannot retrieve the results: the archive name from the cluster is invalid\n"),
             "{name}: {}",
             ran.stderr
         );

@@ -56,7 +56,7 @@ fn pods_that_cannot_be_created_are_explained() {
     assert_eq!(finished.code, 0);
     assert_eq!(
         finished.stderr,
-        "p waits: no pod can be created: Error creating: pods \"x\" is forbidden: exceeded quota: none\n"
+        "p: no pod can be created: Error creating: pods \"x\" is forbidden: exceeded quota: none\n"
     );
     let finished = with_cluster(&api, &["status", "-o", "table"]);
     assert!(finished.stdout.contains("exceeded quota: none"), "{}", finished.stdout);

@@ -71,7 +71,7 @@ fn execute(exec: &ExecConfig, program: &str) -> Result<Credential, Cause> {
     let status = child.wait().map_err(|error| Cause(error.to_string()))?;
     let output = output.map_err(|error| Cause(error.to_string()))?;
     if output.len() > MAX_OUTPUT_BYTES {
-        return Err(Cause(format!("its output has more than {MAX_OUTPUT_BYTES} bytes")));
+        return Err(Cause(format!("its output is longer than {MAX_OUTPUT_BYTES} bytes")));
     }
     if !status.success() {
         let errors = errors.join().ok().and_then(Result::ok).unwrap_or_default();

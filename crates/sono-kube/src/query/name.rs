@@ -19,7 +19,7 @@ pub enum ApiNameError {
     #[error("a name is empty")]
     Empty,
     /// It has too many bytes.
-    #[error("{name} has more than {MAX_BYTES} bytes")]
+    #[error("{name} is longer than {MAX_BYTES} bytes")]
     Long {
         /// The name, shortened and escaped.
         name: String,
@@ -171,7 +171,7 @@ mod tests {
     fn message_about_a_long_name_is_short_and_escaped() {
         let error = ApiName::parse(&"x\u{1b}".repeat(10_000)).unwrap_err().to_string();
         let start = "x\\u{1b}".repeat(SHOWN / 2);
-        assert_eq!(error, format!("`{start}…` has more than 240 bytes"));
+        assert_eq!(error, format!("`{start}…` is longer than 240 bytes"));
         let error = ApiName::parse("..").unwrap_err().to_string();
         assert!(error.starts_with("`..` may contain"), "{error}");
     }

@@ -114,7 +114,7 @@ fn a_plugin_beyond_its_limits_has_an_item_for_the_rest_of_each_directory() {
         ),
         (
             TreeLimits { items: 10, bytes: 150 },
-            "the plugin's items have more than 150 bytes",
+            "the plugin's items exceed 150 bytes",
         ),
     ];
     for (limits, reason) in cases {

@@ -110,7 +110,7 @@ async fn ask(reader: &Reader, node: &str, what: &str) -> Result<(u16, Vec<u8>), 
     match tokio::time::timeout(LIMIT, reader.probe(&path)).await {
         Ok(Ok(probe)) => Ok((probe.status, probe.body)),
         Ok(Err(error)) => Err(NotQueried(said(&error))),
-        Err(_) => Err(NotQueried(format!("no answer within {} s", LIMIT.as_secs()))),
+        Err(_) => Err(NotQueried(format!("no response within {} s", LIMIT.as_secs()))),
     }
 }
 

@@ -42,10 +42,12 @@ fn reason(object: &Value) -> String {
     }
     let node = text(object, "/spec/nodeName");
     if kind == "pod" && !node.is_empty() && own.is_empty() {
-        reasons.push(format!("node {node} has not confirmed that its containers ended"));
+        reasons.push(format!(
+            "node {node} has not confirmed that its containers have terminated"
+        ));
     }
     if reasons.is_empty() {
-        reasons.push("its objects are being deleted; pods have a grace period to end".to_owned());
+        reasons.push("its objects are being deleted; pods have a termination grace period".to_owned());
     }
     format!("{kind} `{name}`: {}", reasons.join("; "))
 }
@@ -85,7 +87,7 @@ mod tests {
             [
                 "namespace `sonobuoy`: Some resources are remaining: configmaps. has 1 resource instances; Some content in the namespace has finalizers remaining: example.com/hold in 1 resource instances",
                 "pod `p`: finalizers must be removed: a/b, c/d",
-                "pod `q`: node n1 has not confirmed that its containers ended",
+                "pod `q`: node n1 has not confirmed that its containers have terminated",
             ]
         );
     }

@@ -79,7 +79,7 @@ pub(super) async fn follow(following: Following, printer: &Printer) -> Result<u8
             }
             Some(ended) = streams.tasks.join_next() => match ended {
                 Ok(Ok(())) => {}
-                Ok(Err((source, error))) => printer.note(&format!("{source}: cannot read its log further: {error}")),
+                Ok(Err((source, error))) => printer.note(&format!("{source}: cannot continue reading its log: {error}")),
                 Err(error) => return Err(CliError::new("reading a log failed").caused_by(&error)),
             },
             event = pods.next() => match event {
@@ -127,7 +127,7 @@ pub(super) async fn follow(following: Following, printer: &Printer) -> Result<u8
         if !polling_announced && streams.is_polling() {
             polling_announced = true;
             printer.note(&format!(
-                "more than {MAX_FOLLOWED} logs: the others are polled, and their lines may be delayed by some seconds"
+                "more than {MAX_FOLLOWED} logs: the others are polled, and their lines may be delayed by a few seconds"
             ));
         }
     }

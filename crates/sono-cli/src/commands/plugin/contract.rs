@@ -118,7 +118,7 @@ fn done_file(evidence: &Evidence<'_>) -> Point {
         (Some(done), Some(failure)) => point(Outcome::Bad, format!("names {}: {failure}", done.names)),
         (Some(done), None) if done.by_worker => point(
             Outcome::Good,
-            "missing, but all containers ended with 0: all files are the result".to_owned(),
+            "missing, but all containers exited with 0: all files are the result".to_owned(),
         ),
         (Some(done), None) => point(Outcome::Good, format!("names {}, written last", done.names)),
     }
@@ -271,7 +271,7 @@ fn exit(evidence: &Evidence<'_>) -> Point {
                 Outcome::Doubtful,
                 format!("{program} ended; containers of a DaemonSet are restarted, so they should sleep instead"),
             ),
-            Some(_) => (Outcome::Good, format!("{program} ended with 0")),
+            Some(_) => (Outcome::Good, format!("{program} exited with 0")),
             None => (Outcome::Good, format!("{program} ran until the end of the test")),
         };
         worst = worst.max(outcome);

@@ -40,7 +40,7 @@ pub(super) async fn install(
     let directory = super::directory()?;
     let path = directory
         .file(&name)
-        .ok_or_else(|| refused().details(["the name leads outside the plugin directory".to_owned()]))?;
+        .ok_or_else(|| refused().details(["the name points outside the plugin directory".to_owned()]))?;
     if path.exists() && !force {
         return Err(already_installed(&name, &path));
     }

@@ -82,7 +82,7 @@ pub(in crate::commands) async fn check_limits(
         return problems.pop().map_or(Ok(()), Err);
     }
     Err(CliError::new(format!("{} preflight checks failed", problems.len()))
-        .details(problems.into_iter().flat_map(CliError::lines))
+        .details(problems.into_iter().flat_map(CliError::lines_with_hint))
         .hint(format!(
             "to skip one: --skip-preflight=CHECK, one of {SECURITY}, {QUOTA}, {ACCOUNT}"
         )))

@@ -119,11 +119,11 @@ impl Read for Counted<'_> {
         held.set(held.get().saturating_add(count as u64));
         if read.get() > limits.max_tree_bytes {
             let limit = limits.max_tree_bytes;
-            return Err(beyond(format!("the result trees have more than {limit} bytes")));
+            return Err(beyond(format!("the result trees exceed {limit} bytes")));
         }
         if held.get() > limits.max_parsed_bytes {
             let limit = limits.max_parsed_bytes;
-            return Err(beyond(format!("parent items have more than {limit} bytes")));
+            return Err(beyond(format!("parent items exceed {limit} bytes")));
         }
         Ok(count)
     }
@@ -315,7 +315,7 @@ mod tests {
             read.map_err(|error| error.to_string())
         };
         assert_eq!(pieces(true), Ok(()));
-        let refused = "parent items have more than 69206016 bytes";
+        let refused = "parent items exceed 69206016 bytes";
         assert_eq!(pieces(false), Err(refused.to_owned()));
     }
 }

@@ -9,13 +9,13 @@ use sono_types::{constants::HEALTH_PLUGIN, yaml};
 
 use super::{
     gather::{Gathered, LeafDocument, Part, Plugin},
-    health, log_command, statuses,
+    health, log_command, redaction, statuses,
 };
 use crate::{
     args::ResultsOutput,
     error::CliError,
     judgement,
-    output::{Format, Markdown, Printer, markdown},
+    output::{Format, Printer},
     view::archive::{self, Overview, PluginOverview},
 };
 
@@ -91,9 +91,7 @@ pub(super) fn print(
             let overview = report.overview(name.as_deref());
             if output == ResultsOutput::Markdown {
                 let mut markdown = archive::markdown(&overview, archive::MAX_FAILURES_IN_MARKDOWN);
-                if let Some(sentence) = &gathered.redaction {
-                    markdown.push(redaction(sentence));
-                }
+                markdown.push(redaction::paragraph(gathered.redaction.as_deref()));
                 printer.markdown(&markdown)?;
             } else {
                 printer.line(&archive::table(&overview, printer.is_screen()))?;
@@ -101,7 +99,7 @@ pub(super) fn print(
                     printer.note(&format!("redaction: {sentence}"));
                 }
                 if overview.has_logs() {
-                    printer.note(&format!("hint: for all of the logs: {}", log_command(shown)));
+                    printer.note(&format!("hint: for the full logs: {}", log_command(shown)));
                 }
                 if printer.is_screen() && overview.has_failures() {
                     printer.note(&format!(
@@ -154,11 +152,6 @@ pub(super) fn print(
         }
     }
     Ok(failures)
-}
-
-/// The paragraph about secrets in the archive.
-pub(super) fn redaction(sentence: &str) -> Markdown {
-    markdown!["\nRedaction: ", Markdown::text(sentence), "\n"]
 }
 
 /// File name of the archive; `None` for a directory.

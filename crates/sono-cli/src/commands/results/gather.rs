@@ -11,16 +11,17 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sono_bundle::{Bundle, MemoryBudget, ReadError};
 use sono_results::{
-    DetailedLine, Failure, JunitSuite, Leaf, LeafVisitor, Selection, Summary, Tally, YamlDigest, detailed_line,
-    has_log, stream_json, stream_yaml, visit_leaves,
+    DetailedLine, JunitSuite, Leaf, LeafVisitor, Selection, Summary, Tally, YamlDigest, detailed_line, has_log,
+    stream_json, stream_yaml, visit_leaves,
 };
 use sono_types::{Item, LeftOut, constants::HEALTH_PLUGIN, item::status, layout};
 
-use super::budget::{Budget, Used};
+use super::{
+    budget::{Budget, Used},
+    logs::Logs,
+    redaction,
+};
 use crate::{error::CliError, trees};
-
-/// Maximum number of failures with a log next to the report of a plugin.
-const MAX_LOGS: usize = 100;
 
 /// Requested results.
 #[derive(Debug)]
@@ -106,23 +107,6 @@ pub(super) enum Part {
     Summary(Summary, Option<Vec<(String, String)>>),
     Leaves(BTreeMap<String, u64>, Vec<LeafDocument>),
     Junit(JunitSuite),
-}
-
-/// The first failures with the end of a log, and the number of others.
-#[derive(Debug, Default)]
-pub(super) struct Logs {
-    pub(super) first: Vec<Failure>,
-    pub(super) others: u64,
-}
-
-impl Logs {
-    fn add(&mut self, leaf: Leaf<'_>) {
-        if self.first.len() < MAX_LOGS {
-            self.first.push(Failure::of(leaf));
-        } else {
-            self.others += 1;
-        }
-    }
 }
 
 /// Part of the detailed view.
@@ -331,7 +315,7 @@ impl Pass<'_> {
         } else if name == layout::CLUSTER_HEALTH && self.needs_health() {
             self.found.health = Some(self.memory.read(name, content)?);
         } else if name == layout::REDACTIONS && self.request.part == PartKind::Summary {
-            self.found.redaction = redaction(&self.memory.read(name, content)?);
+            self.found.redaction = redaction::proved(&self.memory.read(name, content)?);
         } else if name == layout::CONFIG && self.request.run {
             self.found.run = uuid(&self.memory.read(name, content)?);
         } else if let Some(plugin) = name.strip_prefix("plugins/").and_then(|rest| rest.split_once('/')) {
@@ -489,11 +473,6 @@ impl Plugin {
         };
         Self { root, part }
     }
-}
-
-/// What the report of redactions says; nothing for a report of the first version.
-fn redaction(text: &[u8]) -> Option<String> {
-    serde_json::from_slice::<sono_redact::Report>(text).ok()?.sentence()
 }
 
 /// Names and skipped nodes in `meta/info.json`; empty if invalid.

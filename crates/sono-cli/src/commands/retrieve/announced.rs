@@ -40,7 +40,7 @@ impl Announced {
 pub(super) fn archive_name(name: &str) -> Result<ArchiveName, CliError> {
     ArchiveName::parse(name).map_err(|error| {
         let cause = format!("{name:?} {error}");
-        refused("the archive of the cluster has an invalid name", &cause)
+        refused("the archive name from the cluster is invalid", &cause)
             .hint("the run may have been tampered with: inspect its pod before you trust it")
     })
 }
@@ -63,7 +63,7 @@ mod tests {
         assert_eq!((name.as_str(), size, sha256), ("a.tar.gz", 3, digest.clone()));
         assert_eq!(
             Announced::parse(&info("../../.bashrc", &digest)).unwrap_err().text(),
-            "error: cannot retrieve the results: the archive of the cluster has an invalid name\n  cause: \"../../.bashrc\" has characters other than 0-9, A-Z, a-z, '.', '_' and '-'\n  hint:  the run may have been tampered with: inspect its pod before you trust it\n"
+            "error: cannot retrieve the results: the archive name from the cluster is invalid\n  cause: \"../../.bashrc\" has characters other than 0-9, A-Z, a-z, '.', '_' and '-'\n  hint:  the run may have been tampered with: inspect its pod before you trust it\n"
         );
         for sha256 in ["ab", &"0A".repeat(32), &format!("{}\r\nX: y", "0a".repeat(29)), ""] {
             assert!(Announced::parse(&info("a.tar.gz", sha256)).is_err(), "{sha256:?}");

@@ -87,10 +87,7 @@ pub(crate) fn markdown(overview: &Overview<'_>, shown: usize) -> Markdown {
         }
         if let Some(archive) = overview.archive.filter(|_| overview.has_logs()) {
             let command = format!("sono logs --archive {archive} --failed");
-            lines.extend([
-                Markdown::default(),
-                markdown!["All of the logs: ", Markdown::code(&command)],
-            ]);
+            lines.extend([Markdown::default(), markdown!["Full logs: ", Markdown::code(&command)]]);
         }
     }
     markdown![Markdown::lines(lines), "\n"]

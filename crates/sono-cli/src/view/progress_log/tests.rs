@@ -138,10 +138,7 @@ fn lasting_obstacle_is_reported_once() {
     };
     let mut changes_at = |seconds: i64| log.obstacles(std::slice::from_ref(&obstacle), at(start, seconds));
     assert_eq!(changes_at(1), []);
-    assert_eq!(
-        changes_at(3),
-        [Change::notice("bench waits on n1: image i:1: not found")]
-    );
+    assert_eq!(changes_at(3), [Change::notice("bench on n1: image i:1: not found")]);
     assert_eq!(changes_at(4), []);
 }
 
@@ -185,7 +182,7 @@ fn replaced_aggregator_is_one_change() {
     let first = aggregator("1", "node1", 0, &json!({}));
     assert_eq!(
         seen(std::slice::from_ref(&first)),
-        [Change::step("aggregator runs on node1")]
+        [Change::step("aggregator running on node1")]
     );
     assert_eq!(seen(&[first]), []);
     let again = aggregator("1", "node1", 1, &json!({}));
