@@ -1,5 +1,7 @@
 //! Collects results from an archive in one pass. Leaves of result trees are streamed, and reading stops as soon as possible.
 
+mod logs;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     io::{self, Read},
@@ -16,10 +18,8 @@ use sono_results::{
 };
 use sono_types::{Item, LeftOut, constants::HEALTH_PLUGIN, item::status, layout};
 
-use super::{
-    budget::{Budget, Used},
-    logs::Logs,
-};
+use self::logs::Logs;
+use super::budget::{Budget, Used};
 use crate::{error::CliError, trees};
 
 /// Requested results.
