@@ -35,7 +35,7 @@ pub struct Launch {
     pub discovers_targets: bool,
     /// Until then a running worker may still deliver a result although its plugin has failed: after a takeover it may have to
     /// send the result again.
-    pub patient_until: Option<Timestamp>,
+    pub grace_until: Option<Timestamp>,
 }
 
 /// A report of a driver about a running plugin.
@@ -156,8 +156,8 @@ pub trait Driver: Send + Sync {
         sono_manifest::left_out(self.definition(), nodes)
     }
 
-    /// Creates the plugin's objects. Dropping the future may leave some of them, which [`Driver::cleanup`] removes. Objects that an earlier process of the same run created (recognized by the session in their
-    /// names) are used.
+    /// Creates the plugin's objects. Dropping the future may leave some of them, which [`Driver::cleanup`] removes. Objects that an
+    /// earlier process of the same run created (recognized by the session in their names) are used.
     fn run<'a>(&'a self, launch: &'a Launch) -> BoxFuture<'a, Result<(), Failure>>;
 
     /// Reports missing and discovered results, each once, until it is dropped.

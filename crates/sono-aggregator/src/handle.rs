@@ -52,7 +52,7 @@ pub(crate) enum Request {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct UploadReceipt {
     /// The result is stored.
-    pub(crate) is_in: bool,
+    pub(crate) is_stored: bool,
     /// The reason why the record or the name is not on disk.
     pub(crate) unrecorded: Option<NotRecorded>,
 }

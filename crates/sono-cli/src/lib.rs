@@ -17,6 +17,7 @@ mod kubernetes_version;
 mod log;
 mod manifest;
 mod output;
+mod plugin_pod;
 mod plugins;
 mod program;
 mod registries;

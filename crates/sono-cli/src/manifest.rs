@@ -6,7 +6,7 @@ use serde_json::Value;
 use sono_manifest::{Definition, expected_pod_spec};
 use sono_types::{Config, constants, ids::is_label, yaml};
 
-use crate::{aggregator::text, error::CliError, settings::PluginPod, text_file};
+use crate::{aggregator::text, error::CliError, plugin_pod::PluginPod, text_file};
 
 /// Objects of a manifest, with the namespace and id of the run.
 #[derive(Debug, Clone, PartialEq)]

@@ -27,7 +27,6 @@ use crate::{
 pub(crate) use crate::kubernetes_version::{NO_VERSION, Version, numbers};
 pub(crate) use latest::latest;
 use private::PrivateRegistry;
-pub(crate) use rendering::PluginPod;
 
 impl From<&args::Cluster> for Connection {
     fn from(cluster: &args::Cluster) -> Self {

@@ -201,7 +201,7 @@ impl Run {
         if waited {
             self.count_down(key);
         }
-        self.collect_on(at, &key.plugin);
+        self.extend_deadline(at, &key.plugin);
         let mut effects = Vec::new();
         match outcome {
             UploadOutcome::Stored(stored) => {

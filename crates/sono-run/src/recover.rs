@@ -113,7 +113,7 @@ impl Run {
     }
 
     /// Extends the time limit of a plugin after each result that arrives after a takeover.
-    pub(super) fn collect_on(&mut self, at: Timestamp, plugin: &PluginName) {
+    pub(super) fn extend_deadline(&mut self, at: Timestamp, plugin: &PluginName) {
         let Some(takeover) = &self.takeover else { return };
         let until = at.checked_add(RECOLLECTION_LIMIT).unwrap_or(at);
         let waits = takeover.launched.contains(plugin) && !self.is_done(plugin);
@@ -126,7 +126,7 @@ impl Run {
 
     /// Until when a running worker of this plugin is given time even if its plugin has failed: it may have to send its result
     /// again.
-    pub fn patient_until(&self, plugin: &PluginName) -> Option<Timestamp> {
+    pub fn grace_until(&self, plugin: &PluginName) -> Option<Timestamp> {
         let takeover = self
             .takeover
             .as_ref()
@@ -178,7 +178,7 @@ impl Run {
         }
         // Time limits count from the start of the process, however late.
         for plugin in self.launched.clone() {
-            self.collect_on(at, &plugin);
+            self.extend_deadline(at, &plugin);
         }
         for plan in &self.plans {
             let plugin = &plan.plugin;

@@ -22,7 +22,7 @@ use super::{
 pub const ARCHIVE_LOST: &str = "the archive was complete, but was lost with the aggregator's pod before it was retrieved; run again with --wait --rm, which retrieves it immediately, or with --results-volume";
 
 /// Time limit of the list of nodes when a run is resumed: it only shows which nodes plugins leave out.
-const NODES_WITHIN: Duration = Duration::from_secs(5);
+const NODE_LIST_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The effects of a step, or why there are none.
 type Step<E> = Result<Vec<StartEffect<E>>, StartError>;
@@ -239,7 +239,7 @@ impl Startup {
             None => effects.extend([
                 StartEffect::Prepare,
                 StartEffect::ListNodes {
-                    within: Some(NODES_WITHIN),
+                    within: Some(NODE_LIST_TIMEOUT),
                 },
             ]),
         }

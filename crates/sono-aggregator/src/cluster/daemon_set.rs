@@ -52,7 +52,7 @@ impl Driver for DaemonSet {
             let policy = Policy::daemon_set();
             let mut pod_events = std::pin::pin!(shared.cluster.watch_pod_views(namespace, &selector));
             let mut set_events = std::pin::pin!(shared.cluster.watch_daemon_set_views(namespace, &selector));
-            let mut pods = Pods::patient_until(launch.patient_until);
+            let mut pods = Pods::grace_until(launch.grace_until);
             let mut set = None;
             let mut look_again = None;
             let (mut of_pods, mut of_set) = (Events::default(), Events::default());
@@ -89,7 +89,7 @@ impl Driver for DaemonSet {
                             let before = set.take();
                             set = found.pop();
                             // A missing DaemonSet of an earlier process was deleted, with its pods.
-                            if set.is_none() && (before.is_some() || launch.patient_until.is_some()) {
+                            if set.is_none() && (before.is_some() || launch.grace_until.is_some()) {
                                 return targets.deleted(&self.0.definition.name).await;
                             }
                         }
@@ -391,7 +391,7 @@ mod tests {
             deadline: None,
             expected: expected(nodes),
             discovers_targets,
-            patient_until: None,
+            grace_until: None,
         };
         let (reports, received) = mpsc::channel(16);
         (Targets::new(&launch, reports), received)

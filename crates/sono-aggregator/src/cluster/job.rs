@@ -43,7 +43,7 @@ impl Driver for Job {
                     .cluster
                     .watch_pod_views(&shared.config.namespace, &self.0.selector())
             );
-            let mut pods = Pods::patient_until(launch.patient_until);
+            let mut pods = Pods::grace_until(launch.grace_until);
             let mut look_again = None;
             let mut events_of_pods = Events::default();
             let mut final_check = final_check(launch.deadline, (shared.clock)());

@@ -98,7 +98,7 @@ async fn own_pods(cluster: &Cluster, namespace: &str) -> Result<Vec<serde_json::
 }
 
 impl ClusterBackend {
-    fn keeps_a_checkpoint(&self) -> bool {
+    fn has_checkpoint(&self) -> bool {
         self.shared.config.aggregator_workload == constants::WORKLOAD_DEPLOYMENT
     }
 
@@ -310,11 +310,11 @@ impl Backend for ClusterBackend {
 
     fn identity(&self) -> Option<String> {
         // Without a checkpoint a directory belongs to one run, whatever its name.
-        self.keeps_a_checkpoint().then(|| self.shared.owner.uid.clone())
+        self.has_checkpoint().then(|| self.shared.owner.uid.clone())
     }
 
     fn checkpoint_store(&self) -> Option<Arc<dyn CheckpointStore>> {
-        self.keeps_a_checkpoint()
+        self.has_checkpoint()
             .then(|| Arc::new(secret_store::RunSecret::new(Arc::clone(&self.shared))) as Arc<dyn CheckpointStore>)
     }
 

@@ -78,7 +78,7 @@ impl PluginObjects {
         let cluster = &self.shared.cluster;
         match patiently("creating the plugin's objects", || cluster.create(object)).await {
             Err(error) if error.is_already_exists() => {
-                tracing::info!(plugin_name = %self.definition.name, error = error_chain(&error), "adopting the existing object");
+                tracing::info!(plugin_name = %self.definition.name, error = error_chain(&error), "using the existing object");
                 Ok(())
             }
             created => created.map(|_| ()),

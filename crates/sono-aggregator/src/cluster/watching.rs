@@ -20,7 +20,7 @@ use sono_types::{
 pub(super) struct Pods {
     by_name: BTreeMap<Text, PodView>,
     /// Until then a pod with a running worker does not count as failed.
-    patient_until: Option<Timestamp>,
+    grace_until: Option<Timestamp>,
     judged: Option<Timestamp>,
 }
 
@@ -60,9 +60,9 @@ impl<'a> Finding<'a> {
 const PAUSE_PER_POD: SignedDuration = SignedDuration::from_micros(20);
 
 impl Pods {
-    pub(super) fn patient_until(patient_until: Option<Timestamp>) -> Self {
+    pub(super) fn grace_until(grace_until: Option<Timestamp>) -> Self {
         Self {
-            patient_until,
+            grace_until,
             ..Self::default()
         }
     }
@@ -102,8 +102,8 @@ impl Pods {
             match judge::judge(pod, now, policy) {
                 Verdict::Fine => {}
                 Verdict::Wait { until, .. } => next = Some(next.map_or(until, |next| next.min(until))),
-                Verdict::Failing { .. } if worker_runs(pod) && self.patient_until.is_some_and(|until| now < until) => {
-                    next = next.into_iter().chain(self.patient_until).min();
+                Verdict::Failing { .. } if worker_runs(pod) && self.grace_until.is_some_and(|until| now < until) => {
+                    next = next.into_iter().chain(self.grace_until).min();
                 }
                 Verdict::Failing { message } => findings.push(Finding::of_pod(pod, message)),
             }
@@ -261,8 +261,8 @@ mod tests {
             pod(json!({"metadata": {"name": "p"}, "spec": {"containers": []},
                 "status": {"phase": "Running", "containerStatuses": [ended, worker]}}))
         };
-        let judge = |patient_until, worker: Value, now| {
-            let mut pods = Pods::patient_until(patient_until);
+        let judge = |grace_until, worker: Value, now| {
+            let mut pods = Pods::grace_until(grace_until);
             pods.restart(vec![with_worker(worker)]);
             let (findings, next) = pods.judge(now, &Policy::job());
             (findings.len(), next)

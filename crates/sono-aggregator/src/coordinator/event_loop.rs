@@ -176,7 +176,7 @@ impl<'a> Coordinator<'a> {
             run,
             effects,
             present,
-            taken_up,
+            is_resumed,
             checkpoint_writer,
         } = beginning;
         let journal = journals.get_or_init(|| journal);
@@ -201,7 +201,7 @@ impl<'a> Coordinator<'a> {
             limits: Arc::clone(&limits),
             updates: Updates::default(),
             clock: Arc::clone(&clock),
-            retention: checkpoint_writer.is_some().then(|| ask_again(&run)),
+            retention: checkpoint_writer.is_some().then(|| retention_poll_interval(&run)),
             over: Arc::clone(&over),
             backend: Arc::clone(&backend),
         };
@@ -215,7 +215,7 @@ impl<'a> Coordinator<'a> {
             clock: Arc::clone(&clock),
             start,
         };
-        let resumed = taken_up.then(|| clock().to_string());
+        let resumed = is_resumed.then(|| clock().to_string());
         let results = run.expected().count();
         publisher.publish([RunEvents::begun(&config.uuid, results, resumed.as_deref())]);
         let files = Files {
@@ -335,7 +335,7 @@ impl<'a> Coordinator<'a> {
         tokio::time::timeout(SHUTDOWN_LIMIT, progress).await.ok();
         if self.tasks.finish.is_some() {
             let plugins = finalize::stopped_in_order(self.launcher.drivers.keys(), self.run.unprocessed());
-            let stopped = self.journal.commit_patiently(vec![Record::Processed { plugins }]);
+            let stopped = self.journal.append_and_sync(vec![Record::Processed { plugins }]);
             tokio::time::timeout(SHUTDOWN_LIMIT, stopped).await.ok();
         }
         if !self.backend.plugins_survive_restart() {
@@ -356,7 +356,7 @@ fn server_identity(authority: &Authority, addresses: &Addresses, since: Timestam
 
 /// Interval of the workers' queries for their result: at most fifty queries a second from up to a thousand workers, and 20 s for
 /// more workers or an unknown number.
-fn ask_again(run: &Run) -> Duration {
+fn retention_poll_interval(run: &Run) -> Duration {
     let (expected, unknown) = (run.expected().count() as u64, run.discovers_any());
     let most = 20;
     Duration::from_secs(if unknown { most } else { (expected / 50).clamp(2, most) })
@@ -366,7 +366,7 @@ fn ask_again(run: &Run) -> Duration {
 /// the next process in this pod resumes the run, or reports why it cannot.
 fn ended_by(lost: &OwnershipLost) -> RunError {
     match lost {
-        OwnershipLost::Overtaken { .. } => RunError::Superseded(lost.to_string()),
+        OwnershipLost::Superseded { .. } => RunError::Superseded(lost.to_string()),
         OwnershipLost::Ended => RunError::Task {
             task: "the checkpoint writer",
             reason: lost.to_string(),

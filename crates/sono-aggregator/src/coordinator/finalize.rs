@@ -54,7 +54,7 @@ pub(crate) struct Finish {
     /// Read-locked by each result that is being committed.
     pub(crate) commits_in_progress: Arc<tokio::sync::RwLock<()>>,
     /// Their objects are removed before the archive is made; otherwise workers keep results until it is.
-    pub(crate) plugins_go_first: bool,
+    pub(crate) cleans_up_before_packing: bool,
     pub(crate) disk_full: DiskFull,
     /// Plugins whose results ended an earlier process while it read them.
     pub(crate) unprocessed: BTreeSet<PluginName>,
@@ -128,7 +128,7 @@ pub(crate) async fn finish(mut finish: Finish) -> Finalized {
         say("a query failed", problem);
     }
     tracing::info!(took = %(finish.clock)().duration_since(started), "queries are done");
-    let (cleaned, clean_up_problems) = if finish.plugins_go_first {
+    let (cleaned, clean_up_problems) = if finish.cleans_up_before_packing {
         clean_up(&finish.drivers).await
     } else {
         (BTreeSet::new(), Vec::new())

@@ -62,7 +62,7 @@ impl Launcher {
             deadline,
             expected,
             discovers_targets: run.discovers_targets(plugin),
-            patient_until: run.patient_until(plugin),
+            grace_until: run.grace_until(plugin),
         };
         let launch = identity.map(launch);
         let (drivers, coordinator, name) = (Arc::clone(&self.drivers), self.coordinator.clone(), plugin.clone());
@@ -119,7 +119,7 @@ impl Launcher {
 async fn watch_over(driver: &dyn Driver, launch: &Launch, coordinator: &CoordinatorHandle) {
     let (reports, mut findings) = mpsc::channel::<Report>(64);
     let plugin = driver.name();
-    let pass_on = async {
+    let forward_reports = async {
         while let Some(report) = findings.recv().await {
             let event = match report {
                 Report::Failed(key, failure) => {
@@ -148,5 +148,5 @@ async fn watch_over(driver: &dyn Driver, launch: &Launch, coordinator: &Coordina
         }
         std::future::pending::<()>().await;
     };
-    tokio::join!(driver.monitor(launch, reports), pass_on);
+    tokio::join!(driver.monitor(launch, reports), forward_reports);
 }

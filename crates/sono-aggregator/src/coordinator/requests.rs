@@ -14,7 +14,7 @@ use crate::{
 
 /// A reply that is sent once its state is on disk.
 pub(super) struct Reply {
-    pub(super) give: Box<dyn FnOnce(Result<(), NotRecorded>) + Send>,
+    pub(super) send: Box<dyn FnOnce(Result<(), NotRecorded>) + Send>,
     /// A directory whose names have to be synced first.
     names: Option<PathBuf>,
 }
@@ -24,10 +24,10 @@ pub(super) struct Reply {
 pub(super) fn write(journal: &Journal, records: Vec<Record>, reply: Option<Reply>) {
     match reply {
         Some(Reply {
-            give,
+            send,
             names: Some(names),
-        }) => journal.append_after_names(names, records, give),
-        Some(Reply { give, names: None }) => journal.append(records, Some(give)),
+        }) => journal.append_after_names(names, records, send),
+        Some(Reply { send, names: None }) => journal.append(records, Some(send)),
         None if records.is_empty() => {}
         None => journal.append(records, Some(Box::new(|_| {}))),
     }
@@ -67,13 +67,13 @@ pub(super) fn answer(
             reply,
         } => {
             let effects = run.finish(at, &ticket, outcome);
-            let is_in = run.is_stored(ticket.key());
-            let names = unsynced.filter(|_| is_in);
-            let give = Box::new(move |recorded: Result<(), NotRecorded>| {
+            let is_stored = run.is_stored(ticket.key());
+            let names = unsynced.filter(|_| is_stored);
+            let send = Box::new(move |recorded: Result<(), NotRecorded>| {
                 let unrecorded = recorded.err();
-                reply.send(UploadReceipt { is_in, unrecorded }).ok();
+                reply.send(UploadReceipt { is_stored, unrecorded }).ok();
             });
-            (effects, Some(Reply { give, names }))
+            (effects, Some(Reply { send, names }))
         }
         Request::ResultState { key, reply } => {
             reply.send(run.result_state(&key)).ok();
@@ -90,13 +90,13 @@ pub(super) fn answer(
             (Vec::new(), None)
         }
         Request::Processing { plugin, reply } => {
-            let give = Box::new(move |recorded: Result<(), NotRecorded>| {
+            let send = Box::new(move |recorded: Result<(), NotRecorded>| {
                 if recorded.is_ok() {
                     reply.send(()).ok();
                 }
             });
             let effects = vec![Effect::Record(Record::Processing { plugin })];
-            (effects, Some(Reply { give, names: None }))
+            (effects, Some(Reply { send, names: None }))
         }
         Request::Event(event) => (run.handle(at, event), None),
     }
@@ -106,7 +106,7 @@ pub(super) fn answer(
 /// 200. If the journal cannot be written, no reply is sent, and the worker retries.
 fn reply_when_durable<T: Send + 'static>(reply: oneshot::Sender<T>, answer: T) -> Reply {
     Reply {
-        give: Box::new(move |recorded| {
+        send: Box::new(move |recorded| {
             if recorded.is_ok() {
                 reply.send(answer).ok();
             }

@@ -19,7 +19,7 @@ pub(super) struct Server {
     pub(super) task: JoinHandle<()>,
     pub(super) stop: CancellationToken,
     /// Workers of plugins that are not removed must still learn that the run is over.
-    pub(super) stays: bool,
+    pub(super) lingers: bool,
 }
 
 /// How long they may query: longer than the longest interval between two queries.
@@ -30,7 +30,7 @@ impl Drop for Server {
         if self.task.is_finished() {
             return;
         }
-        if let (true, Ok(runtime)) = (self.stays, tokio::runtime::Handle::try_current()) {
+        if let (true, Ok(runtime)) = (self.lingers, tokio::runtime::Handle::try_current()) {
             let stop = self.stop.clone();
             // Not joined: it ends the server after a fixed time, or with the process.
             runtime.spawn(async move {
@@ -66,7 +66,7 @@ impl Server {
         Ok(Self {
             task: tokio::spawn(server.serve(listener, stop.clone())),
             stop,
-            stays: false,
+            lingers: false,
         })
     }
 }

@@ -102,7 +102,7 @@ pub(crate) struct StartedRun {
     /// Size of the existing results in bytes.
     pub(crate) present: u64,
     /// An earlier process started it.
-    pub(crate) taken_up: bool,
+    pub(crate) is_resumed: bool,
     /// `None` if the run has no checkpoint.
     pub(crate) checkpoint_writer: Option<CheckpointWriter>,
 }
@@ -239,7 +239,7 @@ impl Shell {
             StartEffect::Pause => tokio::time::sleep(PAUSE).await,
             StartEffect::Log(notice) => log(notice),
             StartEffect::Record(records) => {
-                let written = self.journal()?.commit_patiently(records).await;
+                let written = self.journal()?.append_and_sync(records).await;
                 written.map_err(RecordError::from)?;
             }
             StartEffect::WriteCheckpoint(checkpoint) => {
@@ -354,7 +354,7 @@ impl Shell {
             })?;
             sono_bundle::write_durably(&path.join(layout::CONFIG), text.as_bytes()).map_err(RunError::Write)
         };
-        disk_full.retry("the takeover of the run", first_files).await?;
+        disk_full.retry("the run's directory", first_files).await?;
         if !config.require_redaction {
             view.collect_in(&files.directory);
         }
@@ -424,7 +424,7 @@ impl Shell {
             run,
             effects,
             present,
-            taken_up: is_resumed,
+            is_resumed,
             checkpoint_writer,
         })))
     }

@@ -34,7 +34,7 @@ const MAX_BYTES: usize = 1_000_000;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum OwnershipLost {
     #[error("another aggregator, {holder} (epoch {epoch}), has taken over the run")]
-    Overtaken { holder: String, epoch: u64 },
+    Superseded { holder: String, epoch: u64 },
     #[error("the checkpoint was deleted, probably together with its run")]
     Removed,
     #[error("the checkpoint can no longer be read")]
@@ -98,7 +98,7 @@ async fn is_ours(
             *version = found.version;
             Ok(())
         }
-        Ok(there) => Err(OwnershipLost::Overtaken {
+        Ok(there) => Err(OwnershipLost::Superseded {
             holder: there.holder,
             epoch: there.epoch,
         }),

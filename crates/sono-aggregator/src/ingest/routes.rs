@@ -307,7 +307,7 @@ static REFUSED: AtomicU64 = AtomicU64::new(0);
 
 /// Whether the refusal of this number is logged: the first ones, then fewer and fewer, because a client can cause any
 /// number of them.
-fn is_worth_a_line(count: u64) -> bool {
+fn is_logged(count: u64) -> bool {
     count <= 20 || count.is_power_of_two()
 }
 
@@ -326,7 +326,7 @@ fn key(peer: &Peer, plugin: &str, node: Option<&str>, what: &str) -> Result<Resu
     if !peer.names.iter().any(|own| own == plugin) {
         let own = peer.names.join(", ");
         let count = REFUSED.fetch_add(1, Ordering::Relaxed) + 1;
-        if is_worth_a_line(count) {
+        if is_logged(count) {
             tracing::warn!(
                 client_cert = own,
                 plugin_name = plugin,
@@ -375,7 +375,7 @@ mod tests {
     /// A plugin that requests results of other plugins cannot fill the log.
     #[test]
     fn refusals_are_logged_at_a_decreasing_rate() {
-        let lines = (1..=1_000_000).filter(|count| is_worth_a_line(*count)).count();
+        let lines = (1..=1_000_000).filter(|count| is_logged(*count)).count();
         assert_eq!(lines, 20 + 15);
     }
 

@@ -206,7 +206,7 @@ impl Uploads {
         let finished = ticket
             .finish(UploadOutcome::Stored(InPlace), Some(directory.clone()))
             .await?;
-        if !finished.is_in {
+        if !finished.is_stored {
             // The archive is being made without it.
             return Err(Refusal::TooLate(key.clone()).into());
         }
@@ -229,7 +229,7 @@ impl Uploads {
         let commits_in_progress = Arc::clone(&self.commits_in_progress).read_owned().await;
         let stored = UploadOutcome::Stored(InJournal(body.clone()));
         let finished = ticket.finish(stored, None).await?;
-        if !finished.is_in {
+        if !finished.is_stored {
             return Err(Refusal::TooLate(key.clone()).into());
         }
         let durably = finished.unrecorded.is_some();
@@ -430,7 +430,7 @@ mod tests {
                     Request::Finish { reply, .. } => {
                         let unrecorded = unrecorded.clone();
                         drop(reply.send(UploadReceipt {
-                            is_in: false,
+                            is_stored: false,
                             unrecorded,
                         }));
                     }

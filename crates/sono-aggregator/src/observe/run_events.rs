@@ -26,7 +26,7 @@ impl RunEvents {
                 format!("run {uuid} started, expecting {}", count(results, "result")),
             ),
             Some(at) => RunEvent::new(
-                "RunTakenUp",
+                "RunResumed",
                 at,
                 format!(
                     "run {uuid} resumed in a new process, expecting {}",

@@ -1,4 +1,5 @@
-//! Status snapshots: taken at most a few times a second, and never with state that is not on disk yet.
+//! Status snapshots: taken at most a few times a second. They wait until their state is on disk, except after an error of the journal
+//! other than a full disk.
 
 use std::{sync::Arc, time::Duration};
 

@@ -236,7 +236,7 @@ async fn existing_objects_are_adopted() {
             deadline: None,
             expected: Vec::new(),
             discovers_targets: false,
-            patient_until: None,
+            grace_until: None,
         };
         (backend.driver(definition, SessionId::from_random([9; 8])), launch)
     };

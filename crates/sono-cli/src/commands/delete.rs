@@ -313,8 +313,7 @@ impl Job<'_> {
             match self.cluster.delete_all(kind, None, &labels, None).await {
                 Ok(()) => {}
                 Err(error @ KubeError::Forbidden { .. }) if self.roles == args::DeleteRoles::Detect => {
-                    self.printer
-                        .note(&format!("{}s were not deleted: {error}", kind.name()));
+                    self.printer.note(&format!("{}s not deleted: {error}", kind.name()));
                 }
                 Err(error) => return Err(self.refused(kind.plural(), &error)),
             }

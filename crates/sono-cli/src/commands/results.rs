@@ -3,7 +3,6 @@
 mod budget;
 mod documents;
 mod gather;
-mod logs;
 mod redaction;
 
 use std::{

@@ -95,12 +95,11 @@ pub(super) async fn run(
         return Box::pin(local::run(plan, limit, wait_output, exit_code, log, printer)).await;
     }
     let checks = Checks::new(preflight)?;
-    let (cluster, run) = match file {
-        Some(file) => from_manifest(&file, given, &checks, &cluster_arguments, printer).await?,
-        None => {
-            let plan = RunPlan::new(flags, given, level, printer)?;
-            from_plan(plan, &checks, &cluster_arguments, canaries, printer).await?
-        }
+    let (cluster, run) = if let Some(file) = file {
+        from_manifest(&file, given, &checks, &cluster_arguments, printer).await?
+    } else {
+        let plan = RunPlan::new(flags, given, level, printer)?;
+        from_plan(plan, &checks, &cluster_arguments, canaries, printer).await?
     };
     let Run {
         objects,

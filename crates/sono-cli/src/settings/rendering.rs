@@ -4,10 +4,10 @@ use serde_json::{Value, json};
 use sono_manifest::{
     Definition, ResultsVolume, RunObjects, aggregator_spec_mut, expected_pod_spec, run_objects, uses_host_network,
 };
-use sono_types::{Config, PluginName, UploadLimits, constants};
+use sono_types::{Config, UploadLimits, constants};
 
 use super::{RunPlan, refused};
-use crate::{error::CliError, output::Printer};
+use crate::{error::CliError, output::Printer, plugin_pod::PluginPod};
 
 impl RunPlan {
     /// Workload kind of the aggregator.
@@ -102,15 +102,6 @@ impl RunPlan {
             limits.max_total_bytes = (size.bytes() / 10 * 9).max(1);
         }
     }
-}
-
-/// Pods of a plugin before they exist.
-#[derive(Debug)]
-pub(crate) struct PluginPod {
-    pub(crate) plugin: PluginName,
-    /// Plugins of one order run at the same time.
-    pub(crate) order: i64,
-    pub(crate) spec: Value,
 }
 
 /// Rejects plugins that use the host network: a NetworkPolicy cannot select their pods.

@@ -116,7 +116,7 @@ fn limits_of_an_existing_namespace_are_checked_before_a_manifest_is_created() {
     api.put(quota("9"));
     let refused = run("existingnamespace");
     let misfit =
-        "error: the namespace enforces the pod security level restricted, and plugin systemd-logs does not fit: ";
+        "error: the namespace enforces the pod security level restricted, which plugin systemd-logs violates: ";
     assert_eq!(refused.code, 1);
     assert!(refused.stderr.starts_with(misfit), "{}", refused.stderr);
     assert_eq!(names(&api, "lim"), Vec::<String>::new());

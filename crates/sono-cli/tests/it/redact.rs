@@ -37,7 +37,7 @@ fn archive(directory: &Path) -> PathBuf {
             "plugins/p/results/global/out.txt",
             "said Zq8wL2mPx7Rt and WnE4d0wybVB4N1J0\n",
         ),
-        ("plugins/p/results/global/tool.bin", "\0\0\0"),
+        ("plugins/p/results/global/tool.bin", "\0\0\u{1}"),
         ("podlogs/ns/pod/logs/c.txt", "got Zq8wL2mPx7Rt\npassword=hunter2x\n"),
         ("resources/ns/a/core_v1_configmaps.json", CONFIG_MAP),
         (
@@ -103,7 +103,7 @@ fn redacted_archive_has_no_known_values_and_a_report() {
         ),
         ("plugins/p/results/global/clean.xml", JUNIT),
         ("plugins/p/results/global/out.txt", "said [redacted] and [redacted]\n"),
-        ("plugins/p/results/global/tool.bin", "\0\0\0"),
+        ("plugins/p/results/global/tool.bin", "\0\0\u{1}"),
         ("podlogs/ns/pod/logs/c.txt", "got [redacted]\npassword=[redacted]\n"),
         (
             "resources/ns/a/core_v1_configmaps.json",

@@ -12,7 +12,7 @@ use sono_redact::{Known, KnownValues, Layers, REDACTED, Redactions, Redactor};
 const VALUES: [&str; 8] = [
     "Zq8wL2mPx7Rt",
     "it's-Zq8\"wL2mPx7Rt",
-    "''Zq8wL2mPx7''Rt\"\"",
+    "Zq8''wL2mPx7\"\"Rt",
     "Zq8 wL2 mPx7 Rt",
     r"C:\apps\Zq8\new\table",
     "Zq8%41wL2&amp;mPx7&lt;Rt%2F",

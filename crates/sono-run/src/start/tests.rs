@@ -121,7 +121,7 @@ fn proceeds(records: usize) -> Effects {
         Do::Log(StartNotice::Resumed { records }),
         Do::RemoveUnfinished { start: NOW },
         Do::Prepare,
-        list(Some(NODES_WITHIN)),
+        list(Some(NODE_LIST_TIMEOUT)),
     ]
 }
 

@@ -62,8 +62,11 @@ fn plural_of(object: &Value) -> String {
     let kind = text(object, "/kind").to_lowercase();
     if kind.ends_with('s') {
         format!("{kind}es")
-    } else if let Some(policy) = kind.strip_suffix("cy") {
-        format!("{policy}cies")
+    } else if let Some(stem) = kind
+        .strip_suffix('y')
+        .filter(|stem| !stem.ends_with(['a', 'e', 'o', 'u']))
+    {
+        format!("{stem}ies")
     } else {
         format!("{kind}s")
     }

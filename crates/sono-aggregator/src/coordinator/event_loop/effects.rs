@@ -34,7 +34,7 @@ impl Coordinator<'_> {
         shutdown: &mut Pin<&mut impl Future<Output = ()>>,
     ) -> Result<Option<FinishedRun>, RunError> {
         if let Some(checkpoint_writer) = &self.checkpoint_writer {
-            remember(checkpoint_writer, &effects);
+            update_checkpoint(checkpoint_writer, &effects);
         }
         let mut records = Vec::new();
         let mut effects = VecDeque::from(effects);
@@ -63,20 +63,22 @@ impl Coordinator<'_> {
                 Effect::Publish => self.snapshots.mark(),
                 Effect::Finish => self.finish(),
                 Effect::Commit(record) => {
+                    write(self.journal, std::mem::take(&mut records), None);
                     let committed = self.commit(record, shutdown).await?;
                     effects.extend(self.handle(Event::Committed(committed)));
                 }
                 Effect::Flush => {
+                    write(self.journal, std::mem::take(&mut records), None);
                     // A shutdown drops the wait, not the write.
                     tokio::select! {
-                        _ = self.journal.commit_patiently(Vec::new()) => {}
+                        _ = self.journal.append_and_sync(Vec::new()) => {}
                         () = &mut *shutdown => return Err(RunError::Stopped),
                     }
                 }
                 Effect::Release => {
                     // Workers can discard their results.
                     self.over.store(true, Ordering::Relaxed);
-                    self.server.stays = true;
+                    self.server.lingers = true;
                     self.problems += clean_up_after(&self.launcher.drivers).await;
                 }
                 Effect::Serve(tarball) => self.view.seal(&self.files.root.join(&tarball.name), &tarball),
@@ -115,7 +117,7 @@ impl Coordinator<'_> {
             log: self.log.clone(),
             coordinator: self.handle.clone(),
             commits_in_progress: Arc::clone(&self.commits_in_progress),
-            plugins_go_first: self.checkpoint_writer.is_none(),
+            cleans_up_before_packing: self.checkpoint_writer.is_none(),
             disk_full: self.disk_full.clone(),
             unprocessed: self.run.unprocessed().clone(),
             errors: std::mem::take(&mut self.tasks.writes),
@@ -139,7 +141,7 @@ impl Coordinator<'_> {
         shutdown: &mut Pin<&mut impl Future<Output = ()>>,
     ) -> Result<Result<(), NotRecorded>, RunError> {
         let committed = tokio::select! {
-            committed = self.journal.commit_patiently(vec![record.clone()]) => committed,
+            committed = self.journal.append_and_sync(vec![record.clone()]) => committed,
             // The archive is not published yet: the next process packs again.
             () = &mut *shutdown => return Err(RunError::Stopped),
         };
@@ -186,7 +188,7 @@ pub(super) async fn clean_up_after(drivers: &Drivers) -> usize {
 }
 
 /// Passes the effects that change the checkpoint to its writer.
-fn remember(checkpoint_writer: &CheckpointWriter, effects: &[Effect]) {
+fn update_checkpoint(checkpoint_writer: &CheckpointWriter, effects: &[Effect]) {
     for effect in effects {
         match effect {
             Effect::Record(record) => checkpoint_writer.record(record),

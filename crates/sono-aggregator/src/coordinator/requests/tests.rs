@@ -57,7 +57,7 @@ fn already_received_is_answered_only_once_the_record_is_on_disk() {
     let mut run = just_stored(&journal);
     let (mut answered, later) = begin(&mut run, &journal);
     assert_eq!(answered.try_recv().unwrap_err(), oneshot::error::TryRecvError::Empty);
-    (later.unwrap().give)(Ok(()));
+    (later.unwrap().send)(Ok(()));
     assert_eq!(
         answered.try_recv().unwrap().unwrap_err(),
         Refusal::AlreadyReceived(key())
@@ -70,6 +70,6 @@ fn already_received_is_not_answered_if_the_record_cannot_be_written() {
     let (_folder, journal) = journal();
     let mut run = just_stored(&journal);
     let (mut answered, later) = begin(&mut run, &journal);
-    (later.unwrap().give)(Err(NotRecorded::Ended));
+    (later.unwrap().send)(Err(NotRecorded::Ended));
     assert_eq!(answered.try_recv().unwrap_err(), oneshot::error::TryRecvError::Closed);
 }

@@ -38,7 +38,7 @@ fn not_restored(error: impl std::error::Error + Send + Sync + 'static) -> Record
 pub(super) async fn prepare(path: &Path, disk_full: &DiskFull) -> Result<(), RunError> {
     let path = path.to_path_buf();
     let make = move || sono_bundle::create_directories(&path).map_err(RunError::Write);
-    disk_full.retry("the takeover of the run", make).await
+    disk_full.retry("the run's directory", make).await
 }
 
 /// Syncs the names of all directories above results, which an earlier process may have created without a sync: results in them
@@ -46,26 +46,26 @@ pub(super) async fn prepare(path: &Path, disk_full: &DiskFull) -> Result<(), Run
 pub(super) async fn sync_names(root: &Path, directory: &Path, disk_full: &DiskFull) -> Result<(), RunError> {
     let (root, directory) = (root.to_path_buf(), directory.to_path_buf());
     let sync = move || {
-        for name in ways_to_results(&root, &directory) {
+        for name in result_directories(&root, &directory) {
             sono_bundle::sync_directory(&name).map_err(RunError::Write)?;
         }
         Ok(())
     };
-    disk_full.retry("the takeover of the run", sync).await
+    disk_full.retry("the run's directory", sync).await
 }
 
-/// The directories whose names lead to results: `plugins`, a plugin's, and its results and errors.
-fn ways_to_results(root: &Path, directory: &Path) -> Vec<PathBuf> {
-    let mut ways = vec![root.to_path_buf(), directory.to_path_buf()];
+/// The directories above results, with their own names: `plugins`, a plugin's, and its results and errors.
+fn result_directories(root: &Path, directory: &Path) -> Vec<PathBuf> {
+    let mut directories = vec![root.to_path_buf(), directory.to_path_buf()];
     let mut level = vec![directory.join("plugins")];
     for _ in 0..3 {
         level.retain(|path| path.is_dir());
-        ways.extend(level.iter().cloned());
+        directories.extend(level.iter().cloned());
         let below = |path: PathBuf| fs_err::read_dir(path).into_iter().flatten().flatten();
         level = level.into_iter().flat_map(below).map(|entry| entry.path()).collect();
     }
-    ways.sort();
-    ways
+    directories.sort();
+    directories
 }
 
 /// Results in place whose record the journal lacks, because the process ended in between. They are complete: files are
@@ -150,7 +150,7 @@ mod tests {
         sono_bundle::create_directories(&directory.join("plugins/p/errors/n2")).unwrap();
         sono_bundle::create_directories(&directory.join("meta")).unwrap();
         fs_err::write(directory.join("plugins/p/results/n1/file"), "").unwrap();
-        let ways = ways_to_results(root.path(), &directory);
+        let directories = result_directories(root.path(), &directory);
         let names = [
             "",
             "run",
@@ -160,7 +160,7 @@ mod tests {
             "run/plugins/p/results",
         ];
         assert_eq!(
-            ways,
+            directories,
             names.map(|name| if name.is_empty() {
                 root.path().to_path_buf()
             } else {

@@ -136,7 +136,7 @@ async fn two_aggregators_never_act_at_the_same_time() {
     first.record(&Record::Finishing);
     let acted = timeout(CHECK_INTERVAL * 10, first.barrier().wait()).await;
     assert!(acted.is_err(), "it acted");
-    let lost = OwnershipLost::Overtaken {
+    let lost = OwnershipLost::Superseded {
         holder: "new".to_owned(),
         epoch: 2,
     };
@@ -151,7 +151,7 @@ async fn idle_aggregator_detects_lost_ownership() {
     let first = checkpoint_writer(&shelf, checkpoint(1, "old")).await;
     let second = checkpoint_writer(&shelf, checkpoint(2, "new")).await;
     let lost = timeout(CHECK_INTERVAL * 2, first.ownership_lost()).await.unwrap();
-    assert!(matches!(lost, OwnershipLost::Overtaken { epoch: 2, .. }), "{lost}");
+    assert!(matches!(lost, OwnershipLost::Superseded { epoch: 2, .. }), "{lost}");
     // Also when the checkpoint is deleted.
     *shelf.content.lock().unwrap() = None;
     assert_eq!(

@@ -1,7 +1,7 @@
 //! The journal's file: its thread appends and syncs, and one sync serves all waiting callers.
 //!
-//! An appended record is never lost: while the disk is full, or after a failed sync, it stays in memory and is written with the next,
-//! and a moment later at the latest. A failure is reported to a waiting caller at once, unless the caller waits for free space.
+//! An appended record is never lost: after a failed write or sync it stays in memory and is written with the next record, or half a
+//! second later. A failure is reported to a waiting caller at once, unless the caller waits for free space.
 
 use std::{
     collections::BTreeMap,
@@ -34,11 +34,11 @@ pub(super) type Done = Box<dyn FnOnce(Result<(), NotRecorded>) + Send>;
 /// A callback that waits for records to be on disk.
 pub(super) enum Callback {
     /// Called at once after a failure.
-    Now(Done),
+    FailFast(Done),
     /// Waits while the disk is full.
-    Patiently(Done),
+    WaitForSpace(Done),
     /// Waits while the disk is full, and replaces the previous callback of this kind.
-    Newest(Done),
+    Latest(Done),
 }
 
 /// Records, the directory to sync before them, and the callback that waits for both.
@@ -49,7 +49,7 @@ pub(super) struct Append {
     pub(super) wait: Option<Callback>,
 }
 
-pub(super) enum Order {
+pub(super) enum JournalCommand {
     Append(Append),
     Close,
 }
@@ -57,7 +57,7 @@ pub(super) enum Order {
 impl Callback {
     pub(super) fn done(self) -> Done {
         match self {
-            Self::Now(done) | Self::Patiently(done) | Self::Newest(done) => done,
+            Self::FailFast(done) | Self::WaitForSpace(done) | Self::Latest(done) => done,
         }
     }
 }
@@ -109,6 +109,8 @@ pub(super) struct JournalFile<S> {
     newest: Option<Done>,
     disk_full: DiskFull,
     waits: Option<DiskFullGuard>,
+    /// The last write or sync failed: the next attempt needs no new record.
+    is_retry_pending: bool,
     syncs: Arc<AtomicU64>,
 }
 
@@ -123,31 +125,32 @@ impl<S: Storage> JournalFile<S> {
             newest: None,
             disk_full: disk_full.clone(),
             waits: None,
+            is_retry_pending: false,
             syncs: Arc::clone(syncs),
         }
     }
 
-    pub(super) fn serve(&mut self, orders: &mpsc::Receiver<Order>) {
+    pub(super) fn serve(&mut self, orders: &mpsc::Receiver<JournalCommand>) {
         let mut open = true;
         while open {
-            let first = if self.waits.is_some() {
+            let first = if self.is_retry_pending {
                 orders.recv_timeout(RETRY_PAUSE)
             } else {
                 orders.recv().map_err(mpsc::RecvTimeoutError::from)
             };
             let mut next = match first {
                 Ok(first) => Some(first),
-                Err(mpsc::RecvTimeoutError::Timeout) => Some(Order::Append(Append::default())),
+                Err(mpsc::RecvTimeoutError::Timeout) => Some(JournalCommand::Append(Append::default())),
                 Err(mpsc::RecvTimeoutError::Disconnected) => return,
             };
             let (mut batch, mut count) = (Vec::new(), 0);
             while let Some(order) = next {
                 match order {
-                    Order::Append(append) => {
+                    JournalCommand::Append(append) => {
                         count += append.records.len();
                         batch.push(append);
                     }
-                    Order::Close => open = false,
+                    JournalCommand::Close => open = false,
                 }
                 next = (open && count < MAX_BATCH).then(|| orders.try_recv().ok()).flatten();
             }
@@ -176,15 +179,16 @@ impl<S: Storage> JournalFile<S> {
             }
             match wait {
                 None => {}
-                Some(Callback::Now(done)) => now.push((done, named)),
-                Some(Callback::Patiently(done)) => self.patient.push(done),
-                Some(Callback::Newest(done)) => self.newest = Some(done),
+                Some(Callback::FailFast(done)) => now.push((done, named)),
+                Some(Callback::WaitForSpace(done)) => self.patient.push(done),
+                Some(Callback::Latest(done)) => self.newest = Some(done),
             }
         }
         let is_sync_requested =
-            !now.is_empty() || !self.patient.is_empty() || self.newest.is_some() || self.waits.is_some();
+            !now.is_empty() || !self.patient.is_empty() || self.newest.is_some() || self.is_retry_pending;
         let outcome = self.write(is_sync_requested || last);
         self.report(outcome.as_ref().err());
+        self.is_retry_pending = outcome.is_err();
         let reported = outcome.clone().map_err(|error| NotRecorded::Write(error.source));
         for (done, named) in now {
             done(named.and_then(|()| reported.clone()));
@@ -198,7 +202,7 @@ impl<S: Storage> JournalFile<S> {
         }
     }
 
-    /// Reports a full disk when that changes, and any other failure each time.
+    /// Reports a failure when it begins or changes its kind.
     fn report(&mut self, error: Option<&WriteFailure>) {
         const SUBJECT: &str = "the journal";
         match error {
@@ -208,8 +212,9 @@ impl<S: Storage> JournalFile<S> {
                     .get_or_insert_with(|| disk_full.wait(SUBJECT, &error_chain(&error.source)));
             }
             Some(error) => {
-                tracing::error!(error = error_chain(&error.source), "cannot write the journal");
-                self.waits = None;
+                if self.waits.take().is_some() || !self.is_retry_pending {
+                    tracing::error!(error = error_chain(&error.source), "cannot write the journal, retrying");
+                }
             }
             None => {
                 if let Some(waits) = self.waits.take() {
@@ -273,6 +278,8 @@ mod tests {
         /// The next sync fails and loses the bytes written since the previous one.
         loses: bool,
         synced: usize,
+        /// Receives the number of synced bytes after each sync.
+        syncs: Option<mpsc::Sender<usize>>,
     }
 
     impl Small {
@@ -308,6 +315,9 @@ mod tests {
                 return Err(io::Error::other("lost"));
             }
             disk.synced = disk.bytes.len();
+            if let Some(syncs) = &disk.syncs {
+                syncs.send(disk.synced).map_err(io::Error::other)?;
+            }
             Ok(())
         }
     }
@@ -364,17 +374,17 @@ mod tests {
     fn records_on_full_disk_are_written_once_space_is_free() {
         let mut case = Case::new(60);
         let done = case.done("first");
-        case.write_batch(1, Some(Callback::Now(done)));
+        case.write_batch(1, Some(Callback::FailFast(done)));
         assert_eq!(case.reported(), [("first", Ok(()))]);
 
         case.write_batch(3, None);
         let (now, patient) = (case.done("now"), case.done("patient"));
-        case.write_batch(1, Some(Callback::Patiently(patient)));
+        case.write_batch(1, Some(Callback::WaitForSpace(patient)));
         for name in ["status 1", "status 2"] {
             let done = case.done(name);
-            case.write_batch(0, Some(Callback::Newest(done)));
+            case.write_batch(0, Some(Callback::Latest(done)));
         }
-        case.write_batch(1, Some(Callback::Now(now)));
+        case.write_batch(1, Some(Callback::FailFast(now)));
         assert_eq!(case.reported(), [("now", full())]);
         assert_eq!(case.disk.records().len(), 1);
         assert_eq!(case.shortages.lock().unwrap().len(), 1, "reported once");
@@ -383,7 +393,7 @@ mod tests {
         case.write_batch(0, None);
         assert_eq!(case.reported(), [("status 2", Ok(())), ("patient", Ok(()))]);
         assert_eq!(case.disk.records(), vec![Record::Finishing; 6]);
-        assert!(case.file.waits.is_none());
+        assert!(case.file.waits.is_none() && !case.file.is_retry_pending);
     }
 
     /// Bytes that the system dropped after a failed sync are written again, because the next sync would succeed without them.
@@ -392,16 +402,43 @@ mod tests {
         let mut case = Case::new(1 << 20);
         case.disk.disk().loses = true;
         let done = case.done("now");
-        case.write_batch(2, Some(Callback::Now(done)));
+        case.write_batch(2, Some(Callback::FailFast(done)));
         let patient = case.done("patient");
-        case.write_batch(1, Some(Callback::Patiently(patient)));
+        case.write_batch(1, Some(Callback::WaitForSpace(patient)));
         let lost = || Err(NotRecorded::Write(SharedError::new("lost")));
         assert_eq!(case.reported(), [("now", lost()), ("patient", lost())]);
         case.disk.disk().loses = false;
         let again = case.done("again");
-        case.write_batch(0, Some(Callback::Now(again)));
+        case.write_batch(0, Some(Callback::FailFast(again)));
         assert_eq!(case.reported(), [("again", Ok(()))]);
         assert_eq!(case.disk.records(), vec![Record::Finishing; 3]);
+    }
+
+    /// Records without a callback are written too, although nothing is appended after them.
+    #[test]
+    fn journal_after_failed_sync_retries_without_new_records() {
+        let Case { disk, mut file, .. } = Case::new(1 << 20);
+        let (synced, syncs) = mpsc::channel();
+        (disk.disk().loses, disk.disk().syncs) = (true, Some(synced));
+        let (orders, received) = mpsc::channel();
+        let thread = std::thread::spawn(move || file.serve(&received));
+        let (reply, answer) = mpsc::channel();
+        let done: Done = Box::new(move |outcome| reply.send(outcome).unwrap());
+        let append = Append {
+            records: vec![Record::Finishing],
+            wait: Some(Callback::FailFast(done)),
+            ..Append::default()
+        };
+        orders.send(JournalCommand::Append(append)).unwrap();
+        assert_eq!(
+            answer.recv().unwrap(),
+            Err(NotRecorded::Write(SharedError::new("lost")))
+        );
+        disk.disk().loses = false;
+        syncs.recv_timeout(Duration::from_mins(1)).expect("a retry");
+        assert_eq!(disk.records(), [Record::Finishing]);
+        orders.send(JournalCommand::Close).unwrap();
+        thread.join().unwrap();
     }
 
     /// Free space is detected without a new record.
@@ -418,21 +455,21 @@ mod tests {
         let (reply, answer) = mpsc::channel();
         let at_once = reply.clone();
         let append = |wait| {
-            Order::Append(Append {
+            JournalCommand::Append(Append {
                 records: vec![Record::Finishing],
                 wait: Some(wait),
                 ..Append::default()
             })
         };
-        let done = Callback::Now(Box::new(move |outcome| at_once.send(outcome).unwrap()));
+        let done = Callback::FailFast(Box::new(move |outcome| at_once.send(outcome).unwrap()));
         orders.send(append(done)).unwrap();
         assert_eq!(answer.recv().unwrap(), full());
-        let done = Callback::Patiently(Box::new(move |outcome| reply.send(outcome).unwrap()));
+        let done = Callback::WaitForSpace(Box::new(move |outcome| reply.send(outcome).unwrap()));
         orders.send(append(done)).unwrap();
         disk.disk().size = 1 << 20;
         assert_eq!(answer.recv().unwrap(), Ok(()));
         assert_eq!(disk.records(), vec![Record::Finishing; 2]);
-        orders.send(Order::Close).unwrap();
+        orders.send(JournalCommand::Close).unwrap();
         thread.join().unwrap();
         drop(reported);
     }

@@ -12,14 +12,14 @@ use tokio::{sync::watch, time::timeout};
 
 use super::{
     codec::{self, Damage},
-    file::{Append, Callback, Done, JournalFile, Order, Storage, sync_directory},
+    file::{Append, Callback, Done, JournalCommand, JournalFile, Storage, sync_directory},
 };
 use crate::{durability::disk_full::DiskFull, error::JournalError};
 
 /// An open journal.
 #[derive(Debug)]
 pub(crate) struct Journal {
-    orders: mpsc::Sender<Order>,
+    orders: mpsc::Sender<JournalCommand>,
     /// Closed once the thread has ended.
     alive: watch::Receiver<()>,
     syncs: Arc<AtomicU64>,
@@ -111,7 +111,7 @@ impl Journal {
     /// Ends the thread after its pending records are written, or after `limit`: a hanging disk must not delay the end of the
     /// process.
     pub(crate) async fn close(self, limit: Duration) {
-        self.orders.send(Order::Close).ok();
+        self.orders.send(JournalCommand::Close).ok();
         if timeout(limit, self.ended()).await.is_err() {
             tracing::warn!(?limit, "the disk does not respond: no longer waiting for the journal");
         }
@@ -122,7 +122,7 @@ impl Journal {
     pub(crate) fn append(&self, records: Vec<Record>, done: Option<Done>) {
         self.order(Append {
             records,
-            wait: done.map(Callback::Now),
+            wait: done.map(Callback::FailFast),
             ..Append::default()
         });
     }
@@ -134,7 +134,7 @@ impl Journal {
         self.order(Append {
             records,
             names: Some(names),
-            wait: Some(Callback::Now(done)),
+            wait: Some(Callback::FailFast(done)),
         });
     }
 
@@ -142,14 +142,14 @@ impl Journal {
     /// any error but a full disk occurs. It replaces a callback that still waits, which is then never called.
     pub(crate) fn when_synced(&self, done: Done) {
         self.order(Append {
-            wait: Some(Callback::Newest(done)),
+            wait: Some(Callback::Latest(done)),
             ..Append::default()
         });
     }
 
     fn order(&self, append: Append) {
-        if let Err(mpsc::SendError(Order::Append(Append { wait: Some(wait), .. }))) =
-            self.orders.send(Order::Append(append))
+        if let Err(mpsc::SendError(JournalCommand::Append(Append { wait: Some(wait), .. }))) =
+            self.orders.send(JournalCommand::Append(append))
         {
             wait.done()(Err(NotRecorded::Ended));
         }
@@ -165,8 +165,8 @@ impl Journal {
     /// # Cancel safety
     ///
     /// Dropping the future drops the wait only: the records are written all the same.
-    pub(crate) async fn commit_patiently(&self, records: Vec<Record>) -> Result<(), NotRecorded> {
-        self.commit(records, Callback::Patiently).await
+    pub(crate) async fn append_and_sync(&self, records: Vec<Record>) -> Result<(), NotRecorded> {
+        self.commit(records, Callback::WaitForSpace).await
     }
 
     async fn commit(&self, records: Vec<Record>, wait: impl FnOnce(Done) -> Callback) -> Result<(), NotRecorded> {
@@ -187,7 +187,7 @@ impl Journal {
 impl Drop for Journal {
     fn drop(&mut self) {
         // Fails only if the thread has ended. Drop does not wait for the thread: see `close`.
-        self.orders.send(Order::Close).ok();
+        self.orders.send(JournalCommand::Close).ok();
     }
 }
 
@@ -255,7 +255,7 @@ mod tests {
             }
         }
         let journal = Journal::start(Broken, 0, &DiskFull::default()).unwrap();
-        assert!(journal.commit_patiently(vec![Record::Finishing]).await.is_err());
+        assert!(journal.append_and_sync(vec![Record::Finishing]).await.is_err());
         timeout(LIMIT, journal.ended()).await.unwrap();
     }
 
@@ -267,7 +267,7 @@ mod tests {
         assert_eq!(opened.records, []);
         assert!(matches!(Journal::open(&path, &DiskFull::default()), Err(JournalError::Held(held)) if held == path));
         opened.journal.append(vec![Record::Finishing], None);
-        opened.journal.commit_patiently(vec![Record::Finishing]).await.unwrap();
+        opened.journal.append_and_sync(vec![Record::Finishing]).await.unwrap();
         let length = fs_err::metadata(&path).unwrap().len();
         opened.journal.close(LIMIT).await;
         let mut file = fs_err::OpenOptions::new().append(true).open(&path).unwrap();
@@ -275,7 +275,7 @@ mod tests {
         let again = Journal::open(&path, &DiskFull::default()).unwrap();
         assert_eq!(again.records, [Record::Finishing, Record::Finishing]);
         assert_eq!(fs_err::metadata(&path).unwrap().len(), length);
-        again.journal.commit_patiently(vec![Record::Finishing]).await.unwrap();
+        again.journal.append_and_sync(vec![Record::Finishing]).await.unwrap();
         again.journal.close(LIMIT).await;
         assert_eq!(Journal::open(&path, &DiskFull::default()).unwrap().records.len(), 3);
     }
@@ -284,7 +284,7 @@ mod tests {
     async fn one_sync_serves_many_callers() {
         let folder = tempfile::tempdir().unwrap();
         let opened = Journal::open(&folder.path().join("journal"), &DiskFull::default()).unwrap();
-        let commits = (0..500).map(|_| opened.journal.commit_patiently(vec![Record::Finishing]));
+        let commits = (0..500).map(|_| opened.journal.append_and_sync(vec![Record::Finishing]));
         let outcomes = futures::future::join_all(commits).await;
         assert!(outcomes.iter().all(Result::is_ok));
     }

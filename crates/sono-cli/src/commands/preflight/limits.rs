@@ -10,11 +10,7 @@ use sono_manifest::{aggregator_spec_mut, pod_security_misfit};
 
 use super::{ACCOUNT, Checks, QUOTA, SECURITY};
 use crate::{
-    aggregator::text,
-    error::CliError,
-    output::Printer,
-    settings::{PluginPod, numbers},
-    view::words::counted,
+    aggregator::text, error::CliError, output::Printer, plugin_pod::PluginPod, settings::numbers, view::words::counted,
 };
 
 /// Label of a namespace with the level that its pods must have.

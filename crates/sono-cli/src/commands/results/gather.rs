@@ -1,5 +1,7 @@
 //! Collects results from an archive in one pass. Leaves of result trees are streamed, and reading stops as soon as possible.
 
+mod logs;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     io::{self, Read},
@@ -16,9 +18,9 @@ use sono_results::{
 };
 use sono_types::{Item, LeftOut, constants::HEALTH_PLUGIN, item::status, layout};
 
+use self::logs::Logs;
 use super::{
     budget::{Budget, Used},
-    logs::Logs,
     redaction,
 };
 use crate::{error::CliError, trees};

@@ -7,9 +7,9 @@ const MAX_LOGS: usize = 100;
 
 /// The first failures with the end of a log, and the number of others.
 #[derive(Debug, Default)]
-pub(super) struct Logs {
-    pub(super) first: Vec<Failure>,
-    pub(super) others: u64,
+pub(in crate::commands) struct Logs {
+    pub(in crate::commands) first: Vec<Failure>,
+    pub(in crate::commands) others: u64,
 }
 
 impl Logs {
