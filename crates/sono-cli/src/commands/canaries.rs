@@ -104,8 +104,13 @@ impl Canaries {
     }
 }
 
-/// Creates the custom resource as soon as its definition is served.
-pub(super) async fn plant_resource(cluster: &Cluster, namespace: &str, resource: &Value) -> Result<(), CliError> {
+/// Creates the custom resource, if any, as soon as its definition is served.
+pub(super) async fn plant_resource(
+    cluster: &Cluster,
+    namespace: &str,
+    resource: Option<&Value>,
+) -> Result<(), CliError> {
+    let Some(resource) = resource else { return Ok(()) };
     let plant = async {
         loop {
             let planted = async {

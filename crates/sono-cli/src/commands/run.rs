@@ -124,9 +124,7 @@ pub(super) async fn run(
     }
     let created_roles = objects.iter().any(|object| text(object, "/kind") == "ClusterRole");
     let created = creation.create(objects).await?;
-    if let Some(resource) = &resource {
-        canaries::plant_resource(&cluster, &namespace, resource).await?;
-    }
+    canaries::plant_resource(&cluster, &namespace, resource.as_ref()).await?;
     let identity = Identity::of_created(&created, uuid.as_deref());
     tracing::debug!(elapsed_ms = millis(started), "objects created");
     announce(&cluster, &server, (uuid.as_deref(), &namespace), started, printer);
@@ -162,8 +160,7 @@ pub(super) async fn run(
         namespace,
         cluster: cluster_arguments,
     };
-    let deletes = rm.then_some(created_roles);
-    let rest = Finish::new(canaries, deletes, keep, code);
+    let rest = Finish::new(canaries, rm.then_some(created_roles), keep, code);
     let code = Box::pin(finish(&cluster, location, (&identity, &created), rest, printer)).await;
     tracing::debug!(elapsed_ms = millis(started), "returning");
     code

@@ -29,7 +29,7 @@ fn redacted(redactor: &Redactor, text: &[u8], piece: usize) -> Vec<u8> {
 /// A known value in each encoding, at each offset of a text of several blocks.
 #[test]
 fn known_value_in_each_encoding_at_each_offset_vanishes() {
-    let seed = Seed::new(0xc0ffee);
+    let seed = Seed::new(0x00c0_ffee);
     let value = at(seed, canary::Place::Log).0;
     let mut known = KnownValues::default();
     known.add("key", value.as_bytes());

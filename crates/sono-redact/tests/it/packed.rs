@@ -13,8 +13,10 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     writer.finish().unwrap()
 }
 
+type Redacted = (Vec<u8>, Vec<(String, u64)>, Vec<String>, Verdict);
+
 /// The redacted file, the number of redactions by rule, the opaque contents, and the verdict of a report with this file.
-fn redacted(content: &[u8]) -> (Vec<u8>, Vec<(String, u64)>, Vec<String>, Verdict) {
+fn redacted(content: &[u8]) -> Redacted {
     let mut known = KnownValues::default();
     known.add("password", VALUE.as_bytes());
     let redactor = Redactor::new(Known::Values(known));

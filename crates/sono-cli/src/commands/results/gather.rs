@@ -19,10 +19,7 @@ use sono_results::{
 use sono_types::{Item, LeftOut, constants::HEALTH_PLUGIN, item::status, layout};
 
 use self::logs::Logs;
-use super::{
-    budget::{Budget, Used},
-    redaction,
-};
+use super::budget::{Budget, Used};
 use crate::{error::CliError, trees};
 
 /// Requested results.
@@ -317,7 +314,7 @@ impl Pass<'_> {
         } else if name == layout::CLUSTER_HEALTH && self.needs_health() {
             self.found.health = Some(self.memory.read(name, content)?);
         } else if name == layout::REDACTIONS && self.request.part == PartKind::Summary {
-            self.found.redaction = redaction::proved(&self.memory.read(name, content)?);
+            self.found.redaction = super::redaction::proved(&self.memory.read(name, content)?);
         } else if name == layout::CONFIG && self.request.run {
             self.found.run = uuid(&self.memory.read(name, content)?);
         } else if let Some(plugin) = name.strip_prefix("plugins/").and_then(|rest| rest.split_once('/')) {

@@ -1,3 +1,5 @@
+use std::fmt::Write as _;
+
 use base64::{
     Engine as _,
     engine::general_purpose::{STANDARD, URL_SAFE},
@@ -38,8 +40,11 @@ fn folded(text: &str, column: usize) -> String {
 #[test]
 fn canary_is_found_in_each_encoding() {
     let known = at(Seed::new(SEED), Place::Event).0;
-    let hex: String = known.bytes().map(|byte| format!("{byte:02x}")).collect();
-    let percent: String = known.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    let (mut hex, mut percent) = (String::new(), String::new());
+    for byte in known.bytes() {
+        write!(hex, "{byte:02x}").unwrap();
+        write!(percent, "%{byte:02X}").unwrap();
+    }
     for (encoding, text) in [
         (Encoding::Raw, known.clone()),
         (Encoding::Base64, STANDARD.encode(&known)),
