@@ -6,7 +6,14 @@ use super::{
 };
 
 /// Crates without I/O: text, values and times in, values out.
-pub(super) const PURE: &[&str] = &["sono-types", "sono-manifest", "sono-results", "sono-run", "sono-redact"];
+pub(super) const PURE: &[&str] = &[
+    "sono-types",
+    "sono-manifest",
+    "sono-results",
+    "sono-analysis",
+    "sono-run",
+    "sono-redact",
+];
 const TYPES: &[&str] = &["sono-types"];
 const ADAPTERS: &[&str] = &["sono-bundle", "sono-kube", "sono-tls", "sono-host", "sono-log"];
 
@@ -15,6 +22,7 @@ const ALLOWED: &[(&str, &[&[&str]])] = &[
     ("sono-types", &[]),
     ("sono-manifest", &[TYPES]),
     ("sono-results", &[TYPES]),
+    ("sono-analysis", &[TYPES, &["sono-results"]]),
     ("sono-run", &[TYPES]),
     ("sono-redact", &[TYPES]),
     ("sono-bundle", &[TYPES]),

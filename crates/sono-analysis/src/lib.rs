@@ -1,0 +1,26 @@
+//! Causes of failures: evidence from the texts of failed tests and plugins, rules as data, grouping, and test identity.
+//!
+//! The crate does no I/O. It takes leaves of result trees, texts of logs and the text of a rule file, and returns values; it
+//! does not know where they are stored or how causes are printed. All texts are untrusted: everything that grows has a limit
+//! in `limits.rs`.
+
+mod evidence;
+mod examples;
+mod explain;
+mod identity;
+mod limits;
+mod lines;
+mod output;
+mod rules;
+mod scan;
+mod signature;
+mod why;
+
+pub use evidence::{Event, Evidence, Pod};
+pub use examples::{ExampleProblem, check_examples};
+pub use explain::{Certainty, Finding, Proof};
+pub use identity::{TestId, identities};
+pub use limits::{MAX_LOG_BYTES, MAX_LOGS, MAX_LOGS_BYTES, MAX_RULE_FILE_BYTES};
+pub use output::{ContainerLog, NodeState, TestOutput};
+pub use rules::{Class, Rule, RuleError, Rules};
+pub use why::{Cause, FailureView, Key, Unexplained, Why, explain};
