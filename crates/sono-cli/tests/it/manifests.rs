@@ -102,7 +102,13 @@ fn limits_of_an_existing_namespace_are_checked_before_a_manifest_is_created() {
         "metadata": {"name": "few", "namespace": "lim"}, "status": {"hard": {"pods": pods}, "used": {"pods": "0"}}})
     };
     let manifest = manifest(&["-n", "lim", "-p", "systemd-logs"]);
-    let run = |skipped: &str| fed(&api, &manifest, &["run", "-f", "-", "--skip-preflight", skipped]);
+    let run = |skipped: &str| {
+        fed(
+            &api,
+            &manifest,
+            &["run", "-f", "-", &format!("--skip-preflight={skipped}")],
+        )
+    };
     api.put(quota("2"));
     let refused = run("existingnamespace,podsecurity");
     assert_eq!(
