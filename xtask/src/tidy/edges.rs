@@ -11,6 +11,7 @@ pub(super) const PURE: &[&str] = &[
     "sono-manifest",
     "sono-results",
     "sono-analysis",
+    "sono-conformance",
     "sono-run",
     "sono-redact",
 ];
@@ -23,6 +24,7 @@ const ALLOWED: &[(&str, &[&[&str]])] = &[
     ("sono-manifest", &[TYPES]),
     ("sono-results", &[TYPES]),
     ("sono-analysis", &[TYPES, &["sono-results"]]),
+    ("sono-conformance", &[TYPES]),
     ("sono-run", &[TYPES]),
     ("sono-redact", &[TYPES]),
     ("sono-bundle", &[TYPES]),
