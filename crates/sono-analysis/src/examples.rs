@@ -4,7 +4,8 @@ use std::{collections::BTreeSet, fmt};
 
 use crate::{
     evidence::{Event, Evidence, Pod},
-    explain::{Finding, apply_one, find},
+    explain::{apply_one, find},
+    finding::Finding,
     limits,
     lines::pieces,
     output::{ContainerLog, NodeState, TestOutput},

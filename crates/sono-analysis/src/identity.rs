@@ -14,10 +14,29 @@ const VOLATILE: &[&str] = &[
     "Feature",
     "FeatureGate",
     "Flaky",
+    "LinuxOnly",
     "MinimumKubeletVersion",
     "NodeConformance",
     "Serial",
     "Slow",
+];
+
+/// Texts of renamed conformance tests, the former one first. From 1.33 to 1.37 all other tests with new names are new: see
+/// `test/conformance/testdata/conformance.yaml` of Kubernetes.
+const RENAMES: &[(&str, &str)] = &[
+    // 1.35
+    (
+        "EndpointSlice should have Endpoints and EndpointSlices pointing to API Server",
+        "API Server should have Endpoints and EndpointSlices pointing to API Server",
+    ),
+    (
+        "Services should provide secure master service",
+        "API Server should provide secure master service",
+    ),
+    (
+        "Services should test the lifecycle of an Endpoint",
+        "Endpoints should test the lifecycle of an Endpoint",
+    ),
 ];
 
 /// Prefix of test names in Ginkgo 2.
@@ -32,7 +51,9 @@ impl TestId {
     /// Identity of a test by its name: text without tags, and the sorted set of lasting tags.
     pub fn of(plugin: &str, name: &str) -> Self {
         let (text, tags) = parts(name);
-        Self::hash([plugin, &text].into_iter().chain(tags.iter().map(String::as_str)))
+        let renamed = RENAMES.iter().find(|(former, _)| *former == text);
+        let text = renamed.map_or(text.as_str(), |(_, text)| text);
+        Self::hash([plugin, text].into_iter().chain(tags.iter().map(String::as_str)))
     }
 
     /// Identity of a test by its full name, for tests that differ only in tags that do not last.
@@ -131,12 +152,24 @@ mod tests {
         }
         for other in [
             "[sig-storage] Pods should run [Conformance]",
-            "[sig-node] Pods should run [LinuxOnly] [Conformance]",
+            "[sig-node] Pods should run [Privileged:ClusterAdmin] [Conformance]",
             "[sig-node] Pods should stop [Conformance]",
         ] {
             assert_ne!(TestId::of("e2e", other), TestId::of("e2e", old), "{other}");
         }
         assert_ne!(TestId::of("other", old), TestId::of("e2e", old));
+    }
+
+    #[test]
+    fn renamed_test_has_the_same_identity() {
+        for (former, name) in RENAMES {
+            let old = format!("[sig-network] {former} [Conformance]");
+            assert_eq!(
+                TestId::of("e2e", &old),
+                TestId::of("e2e", &format!("[sig-network] {name}"))
+            );
+            assert!(RENAMES.iter().all(|(other, _)| other != name), "{name}");
+        }
     }
 
     #[test]

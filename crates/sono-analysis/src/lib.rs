@@ -7,6 +7,7 @@
 mod evidence;
 mod examples;
 mod explain;
+mod finding;
 mod identity;
 mod limits;
 mod lines;
@@ -18,7 +19,7 @@ mod why;
 
 pub use evidence::{Event, Evidence, Pod};
 pub use examples::{ExampleProblem, check_examples};
-pub use explain::{Certainty, Finding, Proof};
+pub use finding::{Certainty, Finding, Proof};
 pub use identity::{TestId, identities};
 pub use limits::{MAX_LOG_BYTES, MAX_LOGS, MAX_LOGS_BYTES, MAX_RULE_FILE_BYTES};
 pub use output::{ContainerLog, NodeState, TestOutput};

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use self::parse::{Parsed, build, last_line, parse, unplaced};
 
-use crate::{explain::Certainty, limits};
+use crate::{finding::Certainty, limits};
 
 /// The rules of this program.
 const BUILT_IN: &str = include_str!("../data/rules.yaml");

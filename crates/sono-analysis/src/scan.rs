@@ -6,7 +6,7 @@ use regex::bytes::Regex;
 
 use crate::{
     evidence::{Event, Evidence},
-    explain::Proof,
+    finding::Proof,
     limits,
     lines::head,
     rules::{Channel, Matcher, Rules, State},

@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use crate::{
     evidence::{Event, Evidence, Pod},
-    explain::{Certainty, Finding, Proof, find},
+    explain::find,
+    finding::{Certainty, Finding, Proof},
     identity::{TestId, identities},
     limits,
     lines::head,

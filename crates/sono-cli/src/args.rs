@@ -28,6 +28,7 @@ mod query;
 mod redact;
 mod results;
 mod retrieve;
+mod rules;
 mod run;
 mod run_flags;
 pub(crate) mod run_flags_of_wait;
@@ -35,6 +36,7 @@ mod status;
 mod version;
 mod wait;
 mod wait_time;
+mod why;
 
 use clap::{Parser, Subcommand};
 
@@ -68,12 +70,14 @@ pub use query::Query;
 pub use redact::{Identifying, KnownSource, Redact, RedactAction, RedactVerify};
 pub use results::{Results, ResultsMode, ResultsOutput};
 pub use retrieve::Retrieve;
+pub use rules::{Rules, RulesAction, RulesLint, RulesList, RulesOutput, RulesTest};
 pub use run::{Canaries, Run};
 pub use run_flags::RunFlags;
 pub use status::{Status, StatusOutput};
 pub use version::{Version, VersionOutput};
 pub use wait::{Wait, WaitOutput};
 pub use wait_time::{Seconds, WaitTime};
+pub use why::{Why, WhyOutput};
 
 /// Version of this program.
 pub(crate) const VERSION: &str = concat!("v", env!("CARGO_PKG_VERSION"));
@@ -118,6 +122,10 @@ pub enum Command {
     Retrieve(Retrieve),
     /// Show the results in an archive
     Results(Results),
+    /// Show the causes of the failures in an archive
+    Why(Why),
+    /// List and check the rules that `why` applies
+    Rules(Rules),
     /// Save the objects and logs of a cluster to a directory or an archive, without a run
     Query(Query),
     /// Write an archive again without its secrets, or search it for secrets

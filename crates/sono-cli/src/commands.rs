@@ -1,5 +1,6 @@
 //! Commands.
 
+mod archive_input;
 mod attach;
 mod canaries;
 mod completion;
@@ -22,11 +23,13 @@ mod query;
 mod redact;
 mod results;
 mod retrieve;
+mod rules;
 mod run;
 mod status;
 mod step_summary;
 mod version;
 mod wait;
+mod why;
 
 use std::process::ExitCode;
 
@@ -50,6 +53,8 @@ pub(crate) fn run_command(
         Command::HostCheck(arguments) => return Ok(host_check::host_check(arguments)),
         Command::Gen(arguments) => in_runtime(r#gen::generate(*arguments, given, level, printer)),
         Command::Results(arguments) => results::results(&arguments, printer),
+        Command::Why(arguments) => why::why(&arguments, printer),
+        Command::Rules(arguments) => rules::rules(&arguments, printer),
         Command::Run(arguments) => in_runtime(run::run(*arguments, given, level, log, printer)),
         Command::Status(arguments) => in_runtime(status::status(arguments, given, printer)),
         Command::List(arguments) => in_runtime(list::list(arguments, printer)),

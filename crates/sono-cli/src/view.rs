@@ -14,4 +14,5 @@ pub(crate) mod screen;
 mod screens;
 pub(crate) mod sections;
 pub(crate) mod table;
+pub(crate) mod why;
 pub(crate) mod words;

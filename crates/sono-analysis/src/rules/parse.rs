@@ -7,7 +7,7 @@ use serde::Deserialize;
 use sono_types::yaml;
 
 use super::{Channel, Class, Example, Matcher, Rule, RuleError, State};
-use crate::{explain::Certainty, limits};
+use crate::{finding::Certainty, limits};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -9,6 +9,7 @@ Examples:
   sono results                           the newest archive in the current directory
   sono results ARCHIVE --skip-passed     only what did not pass
   sono results ARCHIVE -o junit          a file for CI systems
+  sono why ARCHIVE                       the causes of the failures
   sono logs --archive ARCHIVE --failed   the logs of failed containers";
 
 /// `sono results`
@@ -49,6 +50,9 @@ pub struct Results {
     /// Read archives of any size, without a memory limit
     #[arg(long)]
     pub no_limits: bool,
+    /// Add the causes of the failures, as `sono why` does
+    #[arg(long)]
+    pub why: bool,
 }
 
 /// Amount of detail of `results`.

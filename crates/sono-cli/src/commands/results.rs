@@ -9,18 +9,17 @@ use std::{
     borrow::Cow,
     io::{self, Read},
     ops::ControlFlow,
-    path::{Path, PathBuf},
+    path::Path,
 };
 
-use sono_bundle::{Bundle, ReadLimits, usable_space};
+use sono_bundle::{Bundle, ReadLimits};
 use sono_results::{Health, Selection, health_lines, read_tree, stream_yaml};
 use sono_types::{constants::HEALTH_PLUGIN, exit, layout, yaml};
-use tempfile::NamedTempFile;
 
 use self::gather::{Gathered, Part, PartKind, Piece, Plugin, Request, gather};
-use super::{retrieve, step_summary};
+use super::{archive_input::ArchiveInput, step_summary};
 use crate::{
-    args::{self, ResultsMode, ResultsOutput},
+    args::{self, ResultsMode, ResultsOutput, WhyOutput},
     error::CliError,
     go_regex, judgement,
     output::{Format, Markdown, Printer, Text as Printed, markdown},
@@ -31,22 +30,8 @@ use crate::{
 const CHUNK_BYTES: usize = 64 << 10;
 
 pub(super) fn results(arguments: &args::Results, printer: &Printer) -> Result<u8, CliError> {
-    let archive = &*match &arguments.archive {
-        Some(archive) => Cow::Borrowed(archive.as_path()),
-        None => Cow::Owned(newest_archive(printer)?),
-    };
-    let Some(copy) = copy_of_pipe(archive, arguments.no_limits)? else {
-        return of_archive(archive, &archive.display().to_string(), arguments, printer);
-    };
-    // Errors name the input instead of its copy.
-    let place = if archive.as_os_str() == "-" {
-        "standard input".to_owned()
-    } else {
-        archive.display().to_string()
-    };
-    let hidden = copy.path().display().to_string();
-    // Its name ends with the command, and other commands read no pipe.
-    of_archive(copy.path(), "ARCHIVE", arguments, printer).map_err(|error| error.renamed(&hidden, &place))
+    let input = ArchiveInput::of(arguments.archive.as_deref(), arguments.no_limits, printer)?;
+    input.read(|archive, shown| of_archive(archive, shown, arguments, printer))
 }
 
 /// Prints the results. `shown` is the archive in suggested commands.
@@ -63,6 +48,7 @@ fn of_archive(archive: &Path, shown: &str, arguments: &args::Results, printer: &
         skip_passed,
         exit_code,
         no_limits,
+        why,
     } = arguments;
     let form = match (mode, output) {
         (Some(mode), _) => Form::Text(*mode),
@@ -70,6 +56,7 @@ fn of_archive(archive: &Path, shown: &str, arguments: &args::Results, printer: &
         (None, None) if printer.is_screen() => Form::Document(ResultsOutput::Table),
         (None, None) => Form::Text(ResultsMode::Report),
     };
+    let causes = why.then(|| form.causes()).transpose()?;
     let selection = Selection {
         name: name
             .as_deref()
@@ -110,6 +97,9 @@ fn of_archive(archive: &Path, shown: &str, arguments: &args::Results, printer: &
         }
         Form::Document(output) => documents::print(&bundle, shown, &gathered, output, printer)?,
     };
+    if let Some(output) = causes {
+        super::why::print_causes(&bundle, shown, plugin.as_deref(), output, printer)?;
+    }
     for left_out in &gathered.left_out {
         printer.note(&format!("{}: not on {left_out}", left_out.plugin));
     }
@@ -154,51 +144,10 @@ fn log_command(archive: &str) -> String {
     format!("sono logs --archive {archive} --failed")
 }
 
-/// Newest archive in the current directory.
-pub(super) fn newest_archive(printer: &Printer) -> Result<PathBuf, CliError> {
-    let newest = retrieve::newest(Path::new("."));
-    let newest = newest.map_err(|error| CliError::new("cannot list the current directory").caused_by(&error))?;
-    let newest = newest.ok_or_else(|| {
-        CliError::new("no archive of a run found in the current directory")
-            .hint("specify an archive: sono results ARCHIVE; or retrieve one: sono retrieve")
-    })?;
-    printer.note(&format!("newest archive: {}", newest.display()));
-    Ok(newest)
-}
-
 fn is_healthy(health: &Health) -> bool {
     [&health.node_health, &health.pod_health]
         .iter()
         .all(|part| part.healthy_nodes == part.total_nodes)
-}
-
-/// Copies a pipe, or `-` for standard input, to a temporary file, since archives are read more than once.
-fn copy_of_pipe(archive: &Path, no_limits: bool) -> Result<Option<NamedTempFile>, CliError> {
-    let failed = |error: &io::Error| {
-        CliError::new(format!("cannot buffer the archive from `{}`", archive.display())).caused_by(error)
-    };
-    let input: Box<dyn Read> = if archive.as_os_str() == "-" {
-        Box::new(io::stdin().lock())
-    } else if fs_err::metadata(archive).is_ok_and(|data| !data.is_file() && !data.is_dir()) {
-        Box::new(fs_err::File::open(archive).map_err(|error| failed(&error))?)
-    } else {
-        return Ok(None);
-    };
-    let mut copy = NamedTempFile::new().map_err(|error| failed(&error))?;
-    let limit = match usable_space(copy.path()) {
-        Ok(usable) if !no_limits => usable,
-        _ => u64::MAX,
-    };
-    let length = io::copy(&mut input.take(limit.saturating_add(1)), &mut copy).map_err(|error| failed(&error))?;
-    if length > limit {
-        let cause = format!("cause: the archive exceeds {limit} bytes, 90 % of the free space");
-        return Err(
-            CliError::new(format!("cannot buffer the archive from `{}`", archive.display()))
-                .details([cause])
-                .hint("set TMPDIR to a directory with more space, or use --no-limits"),
-        );
-    }
-    Ok(Some(copy))
 }
 
 /// Statuses of the readable plugins.
@@ -224,6 +173,16 @@ enum Form {
 }
 
 impl Form {
+    /// Format of the causes below the failures.
+    fn causes(self) -> Result<WhyOutput, CliError> {
+        match self {
+            Self::Text(ResultsMode::Report) | Self::Document(ResultsOutput::Table) => Ok(WhyOutput::Table),
+            Self::Document(ResultsOutput::Markdown) => Ok(WhyOutput::Markdown),
+            Self::Text(_) | Self::Document(_) => Err(CliError::new("--why requires a report, a table or Markdown")
+                .hint("for programs: sono why ARCHIVE -o json")),
+        }
+    }
+
     /// Whether a step summary is written too. Users of Markdown output write it themselves.
     fn is_for_step_summary(self) -> bool {
         match self {

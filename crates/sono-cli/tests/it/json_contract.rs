@@ -56,7 +56,7 @@ fn deviations(value: &Value, schema: &Value, root: &Value, path: &str, found: &m
     }
 }
 
-fn check(name: &str, text: &str) {
+pub(crate) fn check(name: &str, text: &str) {
     let (schema, value) = (schema(name), serde_json::from_str(text).unwrap());
     let mut found = Vec::new();
     deviations(&value, &schema, &schema, name, &mut found);

@@ -46,6 +46,7 @@ mod suite;
 mod terminal;
 #[cfg(unix)]
 mod texts;
+mod why;
 /// Tests with data of Sonobuoy.
 mod vectors {
     mod archives;

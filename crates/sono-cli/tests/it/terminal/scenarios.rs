@@ -148,6 +148,20 @@ fn results() -> Vec<Scenario> {
         Scenario::new("redact", &[archive, "-o", NAME])
             .of(Kind::Verbatim)
             .that_changes(),
+        Scenario::new("results", &["run", "--why"]),
+        Scenario::new("why", &["run"]),
+        Scenario::new("why", &["run", "EVIL"]),
+        Scenario::new("why", &["run", "--output", "table"]),
+        Scenario::new("why", &["run", "--output", "json"]).of(Kind::Json),
+        Scenario::new("why", &["run", "--output", "markdown"]).of(Kind::Markdown),
+        Scenario::new("why", &["run", "EVIL", "--output", "markdown"]).of(Kind::Markdown),
+        Scenario::new("why", &["none-EVIL\u{9b}\u{1b}]0;t\u{7}.gz"]),
+        Scenario::new("rules list", &["--output", "table"]).without_foreign_text(),
+        Scenario::new("rules list", &["--output", "json"])
+            .of(Kind::Json)
+            .without_foreign_text(),
+        Scenario::new("rules lint", &["none-EVIL\u{9b}\u{1b}]0;t\u{7}"]),
+        Scenario::new("rules test", &["none-EVIL\u{9b}\u{1b}]0;t\u{7}"]),
         Scenario::new("results", &["none-EVIL\u{9b}\u{1b}]0;t\u{7}"]),
     ]
 }

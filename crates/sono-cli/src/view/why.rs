@@ -1,0 +1,201 @@
+//! Causes of failures for people. Pure.
+
+mod markdown;
+
+use sono_analysis::{Cause, Certainty, FailureView, Proof, Why};
+
+use super::words::{counted, grouped};
+use crate::output::{Text, Tone, text};
+
+pub(crate) use markdown::markdown;
+
+/// Maximum number of keys of a cause, and of messages without a cause.
+const MAX_KEYS: usize = 10;
+/// Maximum number of failures in a list.
+const MAX_FAILURES: usize = 200;
+
+/// All causes; or the selected failures, with evidence if it is only one.
+pub(crate) fn table(why: &Why, selected: Option<&[usize]>) -> Text {
+    match selected {
+        None => Text::lines(overview(why)),
+        Some([only]) => Text::lines(why.failures.get(*only).map(failure).unwrap_or_default()),
+        Some(selected) => Text::lines(list(why, selected)),
+    }
+}
+
+/// `43 failures: 38 explained by 8 causes, 5 unexplained`
+fn headline(why: &Why) -> String {
+    if why.failed == 0 {
+        return "no failures".to_owned();
+    }
+    let unexplained = why.failed - why.explained;
+    format!(
+        "{}: {} explained by {}, {} unexplained",
+        counted(why.failed as u64, "failure"),
+        grouped(why.explained as u64),
+        counted(why.causes.len() as u64, "cause"),
+        grouped(unexplained as u64)
+    )
+}
+
+fn overview(why: &Why) -> Vec<Text> {
+    let mut lines = vec![Text::from(headline(why))];
+    let width = grouped(why.failed as u64).len();
+    let count = |count: usize| format!("{:>width$}", grouped(count as u64));
+    let indent = " ".repeat(width + 2);
+    for cause in &why.causes {
+        lines.push(Text::default());
+        lines.push(text![
+            Tone::Bad.paint(count(cause.count)),
+            "  ",
+            &cause.sentence,
+            "   ",
+            certainty(cause.certainty),
+            "   ",
+            &cause.id
+        ]);
+        for (key, number) in shown_keys(cause) {
+            lines.push(text![&indent, count(number), "  ", key]);
+        }
+        if cause.keys.len() > MAX_KEYS {
+            lines.push(text![&indent, format!("and {} more", cause.keys.len() - MAX_KEYS)]);
+        }
+        if !cause.next.is_empty() {
+            lines.push(text![&indent, "next: ", &cause.next]);
+        }
+    }
+    let unexplained = why.failed - why.explained;
+    if unexplained > 0 {
+        lines.push(Text::default());
+        lines.push(text![
+            Tone::Unsure.paint(count(unexplained)),
+            "  without a known cause   unexplained"
+        ]);
+        for group in why.unexplained.iter().take(MAX_KEYS) {
+            let message = if group.message.is_empty() {
+                "(no message)"
+            } else {
+                &group.message
+            };
+            lines.push(text![&indent, count(group.count), "  ", message]);
+        }
+        if why.unexplained.len() > MAX_KEYS {
+            lines.push(text![&indent, format!("and {} more", why.unexplained.len() - MAX_KEYS)]);
+        }
+    }
+    lines
+}
+
+/// Keys with the numbers of their failures.
+fn shown_keys(cause: &Cause) -> impl Iterator<Item = (&str, usize)> {
+    cause
+        .keys
+        .iter()
+        .take(MAX_KEYS)
+        .map(|key| (key.key.as_str(), key.count))
+}
+
+fn certainty(certainty: Certainty) -> Text {
+    match certainty {
+        Certainty::Sure => certainty.as_str().into(),
+        Certainty::Likely => Tone::Unsure.paint(certainty.as_str()),
+    }
+}
+
+fn list(why: &Why, selected: &[usize]) -> Vec<Text> {
+    let mut lines = vec![Text::from(counted(selected.len() as u64, "failure"))];
+    let failures = selected.iter().filter_map(|number| why.failures.get(*number));
+    for failure in failures.take(MAX_FAILURES) {
+        lines.push(Text::default());
+        lines.push(text![Tone::Bad.paint("✗"), " ", &failure.name]);
+        match &failure.sentence {
+            Some(sentence) => lines.push(text![
+                "  ",
+                sentence,
+                "   ",
+                certainty(failure.certainty.unwrap_or(Certainty::Likely))
+            ]),
+            None => lines.extend(failure.message.lines().take(3).map(|line| text!["  ", line])),
+        }
+        if let Some(proof) = failure.proof.first() {
+            lines.push(text!["  ", place(proof), ": ", &proof.text]);
+        }
+    }
+    if selected.len() > MAX_FAILURES {
+        lines.push(Text::from(format!("… and {} more", selected.len() - MAX_FAILURES)));
+    }
+    lines
+}
+
+/// `plugins/e2e/results/global/junit_01.xml, system-err, line 42`
+fn place(proof: &Proof) -> String {
+    let file = proof.file.as_deref().unwrap_or("results");
+    let part = Some(proof.part.as_str()).filter(|part| !part.is_empty());
+    let line = (proof.line > 0).then(|| format!("line {}", proof.line));
+    let parts = [Some(file.to_owned()), part.map(str::to_owned), line];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+/// `plugin e2e, namespace dns-1, k8s.io/…/dns.go:12, 11/22/26 19:35:45.56`
+fn about(failure: &FailureView) -> String {
+    let namespace = failure.namespace.as_ref().map(|name| format!("namespace {name}"));
+    let parts = [
+        Some(format!("plugin {}", failure.plugin)),
+        namespace,
+        failure.location.clone(),
+        failure.time.clone(),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+/// Titles and lines of the evidence of a failure, except for its cause.
+fn evidence(failure: &FailureView) -> Vec<(&'static str, Vec<String>)> {
+    let events = failure.events.iter().map(|event| {
+        let time = event.time.strip_suffix(" +0000 UTC").unwrap_or(&event.time);
+        format!("{time}  {}  {}: {}", event.object, event.reason, event.message)
+    });
+    let pods = failure.pods.iter().map(|pod| {
+        let ready = if pod.ready { "ready" } else { "not ready" };
+        let node = if pod.node.is_empty() { "no node" } else { &pod.node };
+        format!("{}  {}  {ready}  {node}", pod.name, pod.phase)
+    });
+    let all = vec![
+        ("message", failure.message.lines().map(str::to_owned).collect()),
+        ("events", events.collect()),
+        ("pods", pods.collect()),
+        ("nodes", failure.nodes.clone()),
+        ("end of the log", failure.log.clone()),
+    ];
+    all.into_iter()
+        .filter(|(_, lines): &(_, Vec<String>)| !lines.is_empty())
+        .collect()
+}
+
+fn failure(failure: &FailureView) -> Vec<Text> {
+    let mut lines = vec![
+        text![Tone::Bad.paint("✗"), " ", &failure.name],
+        text!["  ", about(failure)],
+        Text::default(),
+    ];
+    match (&failure.cause, &failure.sentence) {
+        (Some(cause), Some(sentence)) => {
+            let sure = certainty(failure.certainty.unwrap_or(Certainty::Likely));
+            lines.push(text!["cause   ", sentence, "   ", sure, "   ", cause]);
+            for proof in &failure.proof {
+                lines.push(text!["proof   ", place(proof)]);
+                lines.push(text!["          ", &proof.text]);
+            }
+            lines.extend(failure.next.iter().map(|next| text!["next    ", next]));
+        }
+        _ => lines.push("cause   no known cause; the evidence is below".into()),
+    }
+    for (title, rows) in evidence(failure) {
+        lines.push(Text::default());
+        lines.push(Text::own(title));
+        lines.extend(rows.into_iter().map(|row| text!["  ", row]));
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests;
