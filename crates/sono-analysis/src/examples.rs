@@ -91,7 +91,11 @@ fn found(example: &Example, find: impl Fn(&Evidence<'_>) -> Option<Finding>) -> 
     let node = example.node.as_deref().and_then(|node| node.split_once(' '));
     let output = TestOutput {
         plugin: "e2e".to_owned(),
-        name: example.test.clone().unwrap_or_default(),
+        name: example
+            .test
+            .clone()
+            .or_else(|| example.plugin.clone())
+            .unwrap_or_default(),
         file: None,
         status: "failed".to_owned(),
         message,

@@ -135,17 +135,16 @@ impl Scan {
             line,
             text: head(text.trim(), limits::QUOTE_BYTES).to_owned(),
         };
-        let name = || at("name", 1, &output.name);
-        let candidates = rules.candidates(Channel::Test, &output.name);
-        self.line(
-            rules,
-            Channel::Test,
-            &candidates,
-            &Line {
+        // The name of an error result is its message.
+        if !output.is_error_result {
+            let name = || at("name", 1, &output.name);
+            let candidates = rules.candidates(Channel::Test, &output.name);
+            let line = Line {
                 text: &output.name,
                 proof: &name,
-            },
-        );
+            };
+            self.line(rules, Channel::Test, &candidates, &line);
+        }
         let mut of_message = vec![Channel::Text, Channel::Log];
         if output.is_error_result {
             of_message.push(Channel::Plugin);
