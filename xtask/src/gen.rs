@@ -1,5 +1,6 @@
 //! `cargo xtask gen`: writes the repository's generated files.
 
+mod conformance;
 mod documents;
 mod krew;
 mod kustomize;
@@ -16,7 +17,7 @@ use sono_testbed::{
     command, repository, say,
 };
 
-use self::documents::Document;
+use self::{conformance::Missing, documents::Document};
 
 const SUITE_IMAGES: &str = "crates/sono-images/data/suite-images.json";
 
@@ -40,6 +41,12 @@ enum Output {
     Krew,
     /// The manifests for running sono in a prepared namespace: deploy/kustomize
     Kustomize,
+    /// The required tests of Kubernetes versions: crates/sono-conformance/data/required.txt (requires Go, and may download)
+    Conformance {
+        /// Version of Kubernetes; replaces that of its minor version
+        #[arg(long, value_name = "VERSION")]
+        kubernetes: Vec<KubernetesVersion>,
+    },
     /// The manual pages, which are not part of the repository
     Man {
         /// Directory for the manual pages
@@ -74,7 +81,14 @@ const REPOSITORY: &str = "mapped.example/repository";
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let Arguments { output, check } = arguments;
     match output {
-        None => documents::write(&Document::ALL, *check)?,
+        None => {
+            documents::write(&Document::ALL, *check)?;
+            conformance::generate(&[], *check, Missing::Skip)?;
+        }
+        Some(Output::Conformance { kubernetes }) => {
+            let missing = if *check { Missing::Skip } else { Missing::Download };
+            conformance::generate(kubernetes, *check, missing)?;
+        }
         Some(Output::Reference) => documents::write(&[Document::Reference], *check)?,
         Some(Output::PluginSchema) => documents::write(&[Document::PluginSchema], *check)?,
         Some(Output::Krew) => documents::write(&[Document::Krew], *check)?,

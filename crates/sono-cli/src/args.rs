@@ -7,6 +7,7 @@ mod changes;
 mod cluster;
 pub(crate) mod common;
 mod completion;
+mod conformance;
 mod delete;
 mod document;
 mod e2e;
@@ -47,6 +48,10 @@ pub use changes::{Changes, Pair, Variable};
 pub use cluster::{Cluster, RunLocation};
 pub use common::{Colour, Common};
 pub use completion::{Completion, Shell};
+pub use conformance::{
+    Conformance, ConformanceAction, ConformanceCheck, ConformanceList, ConformanceMode, ConformanceOutput,
+    ConformanceProduct, ConformanceProductAction, ConformanceProductInit, ConformanceSubmit, ConformanceVersion,
+};
 pub use delete::{Delete, DeleteRoles};
 pub use document::{Document, DocumentKind};
 pub use e2e::{E2e, E2eMode};
@@ -138,6 +143,8 @@ pub enum Command {
     Images(Box<Images>),
     /// List the Kubernetes tests in an archive or a file
     E2e(E2e),
+    /// List required tests, and judge and write conformance submissions
+    Conformance(Conformance),
     /// List the modes of Kubernetes tests for --mode
     Modes(Modes),
     /// Install, show and check plugin definitions

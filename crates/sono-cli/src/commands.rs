@@ -4,6 +4,7 @@ mod archive_input;
 mod attach;
 mod canaries;
 mod completion;
+mod conformance;
 mod create;
 mod delete;
 mod document;
@@ -67,6 +68,7 @@ pub(crate) fn run_command(
         Command::Get(arguments) => in_runtime(get::get(arguments, printer)),
         Command::E2e(arguments) => e2e::e2e(arguments, printer),
         Command::Images(arguments) => in_runtime(images::images_command(*arguments, given, printer)),
+        Command::Conformance(arguments) => conformance::conformance(arguments, printer),
         Command::Modes(arguments) => modes::modes(&arguments, printer),
         Command::Plugin(arguments) => in_runtime(plugin::plugin(arguments, given, printer)),
         Command::Completion(arguments) => completion::completion(&arguments, printer),

@@ -92,7 +92,7 @@ fn below(folder: &Path, found: &mut Vec<PathBuf>) -> anyhow::Result<()> {
 }
 
 /// A command that builds and runs the program of this tree.
-fn program(arguments: &[&str]) -> std::process::Command {
+pub(super) fn program(arguments: &[&str]) -> std::process::Command {
     let mut run = command::new(
         command::cargo(),
         ["run", "--quiet", "--locked", "--package", "sono-cli", "--"],

@@ -55,7 +55,7 @@ const DEBUG: &str = "debug";
 const WITH_AGGREGATOR: [&[&str]; 2] = [&["run"], &["gen"]];
 
 /// Commands that write no log records. Scripts may pass `--level` to them, as to all commands of Sonobuoy.
-const WITHOUT_LOG: [&[&str]; 10] = [
+const WITHOUT_LOG: [&[&str]; 14] = [
     &["gen", "plugin"],
     &["gen", "default-image-config"],
     &["results"],
@@ -66,6 +66,10 @@ const WITHOUT_LOG: [&[&str]; 10] = [
     &["plugin", "list"],
     &["plugin", "show"],
     &["plugin", "lint"],
+    &["conformance", "list"],
+    &["conformance", "check"],
+    &["conformance", "submit"],
+    &["conformance", "product", "init"],
 ];
 
 /// Describes `--level` for each command, and hides it where it has no effect.

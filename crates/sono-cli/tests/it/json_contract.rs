@@ -146,3 +146,20 @@ fn version_and_lint_conform_to_their_schemas() {
     assert_ne!(linted, "[]\n");
     check("plugin-lint", &linted);
 }
+
+#[test]
+fn conformance_check_conforms_to_its_schema() {
+    let directory = tempfile::tempdir().unwrap();
+    let folder = directory.path().join("v1.37/acme");
+    fs_err::create_dir_all(&folder).unwrap();
+    fs_err::write(folder.join("README.md"), "# ACME\n").unwrap();
+    fs_err::write(folder.join("junit_01.xml"), "<testsuites/>").unwrap();
+    for (folder, mode) in [("v1.37/acme", "bot"), ("v1.37/acme", "strict"), ("v1.37", "bot")] {
+        let checked = sono(
+            directory.path(),
+            &["conformance", "check", folder, "-m", mode, "-o", "json"],
+        );
+        assert_eq!(checked.code, 3);
+        check("conformance-check", &checked.stdout);
+    }
+}

@@ -10,6 +10,7 @@ mod ci_script;
 mod cluster;
 mod completion;
 mod configuration;
+mod conformance;
 mod connection;
 mod deletion;
 mod documents;

@@ -391,6 +391,23 @@ fn others() -> Vec<Scenario> {
         Scenario::new("version", &["--kubeconfig", "kubeconfig"]),
         Scenario::new("version", &["--kubeconfig", "kubeconfig", "--output", "json"]).of(Kind::Json),
         Scenario::new("version", &["--kubeconfig", "EVIL\u{9b}\u{202e}"]),
+        Scenario::new("conformance list", &["--missing-from", "run", "-p", LINE]),
+        Scenario::new(
+            "conformance check",
+            &["v1.37/acme", "-m", "strict", "--output", "table"],
+        ),
+        Scenario::new("conformance check", &["v1.37/acme", "-m", "strict", "--output", "json"]).of(Kind::Json),
+        Scenario::new(
+            "conformance check",
+            &["v1.37/acme", "-m", "strict", "--output", "markdown"],
+        )
+        .of(Kind::Markdown),
+        Scenario::new("conformance submit", &["run", "--product", "v1.37/acme/PRODUCT.yaml"]),
+        Scenario::new(
+            "conformance product init",
+            &["--file", LINE, "--vendor", LINE, "--name", ""],
+        )
+        .without_foreign_text(),
         Scenario::new("modes", &["--verbose"]).without_foreign_text(),
         Scenario::new("completion", &["bash"]).without_foreign_text(),
         Scenario::new("completion", &["zsh"]).without_foreign_text(),

@@ -76,6 +76,7 @@ impl World {
             format!("{LINE} [EVIL {COLOUR}\u{9b}2J]\nplain\n"),
         )
         .unwrap();
+        submission(directory.path());
         Self {
             directory,
             api,
@@ -115,6 +116,19 @@ impl World {
         fs_err::remove_file(file).unwrap();
         Some(text)
     }
+}
+
+/// A submission folder with hostile fields.
+fn submission(directory: &Path) {
+    let folder = directory.join("v1.37/acme");
+    fs_err::create_dir_all(&folder).unwrap();
+    let product = format!(
+        "type: {}\ncontact_email_address: {}\n",
+        ascii(&json!(TEXT)),
+        ascii(&json!(LINE))
+    );
+    fs_err::write(folder.join("PRODUCT.yaml"), product).unwrap();
+    fs_err::write(folder.join("notes.txt"), LINE).unwrap();
 }
 
 fn cluster(state: Cluster) -> FakeApi {
