@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use anyhow::{Context, ensure};
@@ -38,7 +38,7 @@ pub(super) fn generate(versions: &[KubernetesVersion], check: bool, missing: Mis
             ));
             return Ok(());
         };
-        lists.insert(minor(version)?, required(version, module)?);
+        lists.insert(minor(version)?, required(version, &module)?);
     }
     let text = render(&versions, &lists);
     if text == old {
@@ -96,7 +96,7 @@ fn module(version: &KubernetesVersion, missing: Missing) -> anyhow::Result<Optio
 }
 
 /// The names of the required tests, as the program reads them from the module's file.
-fn required(version: &KubernetesVersion, module: PathBuf) -> anyhow::Result<BTreeSet<String>> {
+fn required(version: &KubernetesVersion, module: &Path) -> anyhow::Result<BTreeSet<String>> {
     let file = module.join(YAML).into_os_string().into_string();
     let file = file.map_err(|path| anyhow::anyhow!("the path {} is not UTF-8", path.display()))?;
     let version = version.to_string();
