@@ -295,7 +295,7 @@ impl Judge<'_> {
             self.findings.fail(
                 rules::TITLE_FORMAT,
                 "title",
-                "the title has no version and product",
+                "the title does not contain a version and a product",
                 hint,
             );
         }

@@ -29,7 +29,7 @@ pub use log::{LogFacts, Summary};
 pub use minor::{InvalidMinor, Minor};
 pub use product::{EMAIL_FIELD, Field, OPTIONAL_FIELDS, Product, ProductError, REQUIRED_FIELDS, TYPES, URL_FIELDS};
 pub use required::{RequiredError, RequiredTests};
-pub use run::{MAX_AGE_DAYS, Node, Refusal, Run, description_files, render_readme, result_file};
+pub use run::{MAX_AGE_DAYS, Node, Refusal, Run, description_files, namespace, render_readme, result_file};
 pub use strict::{DRAFT, check_product, is_product_name};
 pub use submission::{FILES, JUNIT, LOG, PRODUCT, README, Submission, SubmittedFile, title};
 

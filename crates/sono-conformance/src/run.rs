@@ -5,7 +5,7 @@ mod readme;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
-use sono_types::layout;
+use sono_types::{constants, layout};
 
 pub use readme::render as render_readme;
 
@@ -62,8 +62,6 @@ pub struct Run {
     pub junit_files: Vec<String>,
     /// The results contain redacted values.
     pub redacted: bool,
-    /// Marks of results that were changed after the run: merged, retried or waived.
-    pub changes: BTreeSet<&'static str>,
 }
 
 /// A reason why results are not a submission.
@@ -75,12 +73,26 @@ pub struct Refusal {
     pub reason: String,
 }
 
-/// Names of the files that describe a run, except JUnit files.
-pub fn description_files(plugin: &str) -> Vec<String> {
+/// Namespace of the run, by its configuration (`meta/config.json`).
+pub fn namespace(config: &[u8]) -> String {
+    let config: Value = serde_json::from_slice(config).unwrap_or_default();
+    let namespace = text(&config, "/Namespace");
+    if namespace.is_empty() {
+        constants::DEFAULT_NAMESPACE.to_owned()
+    } else {
+        namespace
+    }
+}
+
+fn pods_file(namespace: &str) -> String {
+    layout::namespaced_resource(namespace, "", "v1", "pods")
+}
+
+/// Names of the files that describe a run in `namespace`, except JUnit files.
+pub fn description_files(plugin: &str, namespace: &str) -> Vec<String> {
     let folder = layout::plugin_dir_named(plugin);
     vec![
         layout::CONFIG.to_owned(),
-        layout::INFO.to_owned(),
         layout::RUN_LOG.to_owned(),
         layout::REDACTIONS.to_owned(),
         layout::SERVER_VERSION.to_owned(),
@@ -88,7 +100,7 @@ pub fn description_files(plugin: &str) -> Vec<String> {
         // The name until Sonobuoy 0.56.
         format!("{folder}/defintion.json"),
         layout::cluster_resource("", "v1", "nodes"),
-        "resources/ns/sonobuoy/core_v1_pods.json".to_owned(),
+        pods_file(namespace),
     ]
 }
 
@@ -108,7 +120,6 @@ impl Run {
                 .unwrap_or_default()
         };
         let config = json(layout::CONFIG);
-        let info = json(layout::INFO);
         let server = json(layout::SERVER_VERSION);
         let definition = [format!("{folder}/definition.json"), format!("{folder}/defintion.json")]
             .iter()
@@ -128,18 +139,15 @@ impl Run {
                 .is_some_and(|(_, end)| end.eq_ignore_ascii_case("xml"));
             name.starts_with(&format!("{folder}/results/")) && base.starts_with("junit") && is_xml
         };
-        let changes = ["merged", "retried", "waived"];
-        let is_marked = |name: &&&'static str| {
-            info.get(**name)
-                .is_some_and(|mark| !mark.is_null() && *mark != Value::Bool(false))
-        };
         Self {
             plugin: plugin.to_owned(),
             server: text(&server, "/gitVersion"),
             platform: text(&server, "/platform"),
             image: text(&spec, "/image"),
             image_id: image_id(
-                &json("resources/ns/sonobuoy/core_v1_pods.json"),
+                &json(&pods_file(&namespace(
+                    files.get(layout::CONFIG).map_or(&[], Vec::as_slice),
+                ))),
                 &text(&spec, "/name"),
                 plugin,
             ),
@@ -150,7 +158,6 @@ impl Run {
             nodes: nodes(&json(&layout::cluster_resource("", "v1", "nodes"))),
             junit_files: names.iter().filter(is_junit).cloned().collect(),
             redacted: is_redacted(&json(layout::REDACTIONS), &format!("{folder}/results/")),
-            changes: changes.iter().filter(is_marked).copied().collect(),
         }
     }
 
@@ -175,9 +182,6 @@ impl Run {
         let mut refusals = Refusals::default();
         self.refuse_files(junit, log, &mut refusals);
         self.refuse_selection(&mut refusals);
-        for change in &self.changes {
-            refusals.add(change, format!("the results were {change}: the archive is marked so"));
-        }
         let junit = junit.and_then(|bytes| Junit::read(bytes).ok());
         let log = log.map(LogFacts::read);
         let repeated = junit.as_ref().map_or(0, |junit| {
@@ -215,7 +219,10 @@ impl Run {
     fn refuse_files(&self, junit: Option<&[u8]>, log: Option<&[u8]>, refusals: &mut Refusals) {
         let plugin = &self.plugin;
         match junit.map(Junit::read) {
-            None => refusals.add("results", format!("plugin `{plugin}` has no file junit_01.xml")),
+            None => refusals.add(
+                "results",
+                format!("plugin `{plugin}` does not have the file junit_01.xml"),
+            ),
             Some(Err(error)) => refusals.add("results", format!("cannot read junit_01.xml: {error}")),
             Some(Ok(_)) => {}
         }
@@ -230,7 +237,7 @@ impl Run {
             );
         }
         match log.map(LogFacts::read) {
-            None => refusals.add("log", format!("plugin `{plugin}` has no file e2e.log")),
+            None => refusals.add("log", format!("plugin `{plugin}` does not have the file e2e.log")),
             Some(facts) if facts.summary.is_none() => {
                 refusals.add("log", "e2e.log has no summary: it was cut".to_owned());
             }

@@ -199,7 +199,12 @@ fn title(submission: &Submission, folder: Option<&(Minor, String)>, findings: &m
 fn release(minor: Option<Minor>, latest: Minor, findings: &mut Findings) {
     let Some(minor) = minor else {
         let hint = "name the folder vX.Y/PRODUCT, at the top of the repository";
-        findings.fail(rules::RELEASE, "folder", "the folder has no version", hint);
+        findings.fail(
+            rules::RELEASE,
+            "folder",
+            "the name of the folder does not contain a version",
+            hint,
+        );
         return;
     };
     let oldest = Minor::of(latest.minor.saturating_sub(bot::SUPPORTED_BEFORE_LATEST));

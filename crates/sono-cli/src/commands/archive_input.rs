@@ -47,7 +47,7 @@ fn newest_archive(printer: &Printer) -> Result<PathBuf, CliError> {
     let newest = retrieve::newest(Path::new("."));
     let newest = newest.map_err(|error| CliError::new("cannot list the current directory").caused_by(&error))?;
     let newest = newest.ok_or_else(|| {
-        CliError::new("no archive of a run found in the current directory")
+        CliError::new("no archive found in the current directory")
             .hint("specify an archive: sono results ARCHIVE; or retrieve one: sono retrieve")
     })?;
     printer.note(&format!("newest archive: {}", newest.display()));

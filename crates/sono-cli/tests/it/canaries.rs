@@ -7,9 +7,13 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use sono_testkit::{Executed, FakeApi};
+use sono_testkit::FakeApi;
 
-use crate::{Finished, command, failure, finished, healthy, normalized, retrieve::packed, with_cluster};
+use crate::{
+    Finished, command, failure, finished, healthy, normalized,
+    retrieve::{packed, send_file},
+    with_cluster,
+};
 
 const LIMIT: Duration = Duration::from_mins(1);
 const NAME: &str = "sono-canaries";
@@ -31,7 +35,26 @@ fn with_custom_resources() -> FakeApi {
     api
 }
 
-fn run(api: &FakeApi, directory: &Path, flags: &[&str]) -> Child {
+/// A command that is killed when the test ends, also after a failed assertion.
+struct Running(Option<Child>);
+
+impl Running {
+    fn ended(mut self, api: &FakeApi) -> Finished {
+        let child = self.0.take().unwrap();
+        normalized(api, finished(&child.wait_with_output().unwrap()))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.0 {
+            child.kill().ok();
+            child.wait().ok();
+        }
+    }
+}
+
+fn run(api: &FakeApi, directory: &Path, flags: &[&str]) -> Running {
     let kubeconfig = api.write_kubeconfig(directory);
     let always = [
         "run",
@@ -41,14 +64,14 @@ fn run(api: &FakeApi, directory: &Path, flags: &[&str]) -> Child {
         "pod",
         "--wait-output=silent",
     ];
-    command(directory)
+    let child = command(directory)
         .env("KUBECONFIG", kubeconfig)
         .args(always)
         .args(flags)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        .spawn()
-        .unwrap()
+        .spawn();
+    Running(Some(child.unwrap()))
 }
 
 /// Waits until `plural` has the object `name`.
@@ -93,21 +116,10 @@ fn complete(api: &FakeApi, files: &[(&str, &[u8])]) {
     let status = json!({"plugins": [], "status": "complete", "tar-info": {
         "name": ARCHIVE.replace("_u", &format!("_{run}")), "created": "2026-01-01T00:00:00Z",
         "sha256": sha256.trim_start_matches("sha256:"), "size": archive.len()}});
-    api.put_exec("sonobuoy", "sonobuoy", move |command| {
-        let offset = command.iter().skip_while(|word| *word != "--offset").nth(1);
-        let offset: usize = offset.map_or(0, |offset| offset.parse().unwrap());
-        Executed {
-            stdout: archive[offset..].to_vec(),
-            ..Executed::default()
-        }
-    });
+    send_file(api, archive);
     pod["metadata"]["annotations"]["sonobuoy.hept.io/status"] = status.to_string().into();
     pod["status"] = json!({"phase": "Running"});
     api.put(pod);
-}
-
-fn ended(api: &FakeApi, child: Child) -> Finished {
-    normalized(api, finished(&child.wait_with_output().unwrap()))
 }
 
 #[test]
@@ -130,7 +142,7 @@ fn canaries_of_the_cluster_are_planted_and_removed_after_the_search() {
     let plugins = api.get("configmaps", Some("sonobuoy"), "sonobuoy-plugins-cm").unwrap();
     assert!(plugins.to_string().contains("plugin-name: sono-canaries"), "{plugins}");
     complete(&api, &[("meta/config.json", b"{}"), ("meta/run.log", b"clean")]);
-    let ended = ended(&api, child);
+    let ended = child.ended(&api);
     let last = ended.stdout.lines().last();
     let expected = "canaries in a Secret: 0 of 16 found; not in a Secret: 0 of 15 found";
     assert_eq!((ended.code, last), (0, Some(expected)), "{ended:?}");
@@ -160,7 +172,7 @@ fn canary_of_a_secret_in_the_archive_ends_the_run_with_code_3() {
         ("podlogs/a/b/logs/c.txt", value.as_bytes()),
     ];
     complete(&api, &files);
-    let ended = ended(&api, child);
+    let ended = child.ended(&api);
     let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
     let is_shown = |line: &&str| line.contains("event") || line.starts_with("canaries");
     let lines: Vec<String> = ended.stdout.lines().filter(is_shown).map(words).collect();
@@ -183,10 +195,9 @@ fn canary_of_a_secret_in_the_archive_ends_the_run_with_code_3() {
 fn canaries_of_a_killed_command_are_deleted_with_the_run() {
     let api = with_custom_resources();
     let directory = tempfile::tempdir().unwrap();
-    let mut child = run(&api, directory.path(), &["--canaries=cluster"]);
+    let child = run(&api, directory.path(), &["--canaries=cluster"]);
     until_created(&api, "sonocanaries", Some("sonobuoy"), NAME);
-    child.kill().unwrap();
-    child.wait().unwrap();
+    drop(child);
     let preview = with_cluster(&api, &["delete", "--dry-run"]);
     assert!(
         preview
@@ -203,14 +214,13 @@ fn canaries_in_an_existing_namespace_are_deleted_with_the_run() {
     let api = healthy();
     api.put(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "sonobuoy"}}));
     let directory = tempfile::tempdir().unwrap();
-    let mut child = run(
+    let child = run(
         &api,
         directory.path(),
         &["--canaries", "--skip-preflight=existingnamespace"],
     );
     until_created(&api, "pods", Some("sonobuoy"), "sonobuoy");
-    child.kill().unwrap();
-    child.wait().unwrap();
+    drop(child);
     assert_eq!(planted(&api).len(), 3);
     assert_eq!(with_cluster(&api, &["delete"]).code, 0);
     assert_eq!(planted(&api), [""; 0]);

@@ -388,7 +388,7 @@ fn results_of_the_newest_archive_are_shown() {
     assert_eq!(
         sono(directory.path(), &["results"]),
         failure(
-            "error: no archive of a run found in the current directory\n  hint:  specify an archive: sono results ARCHIVE; or retrieve one: sono retrieve\n"
+            "error: no archive found in the current directory\n  hint:  specify an archive: sono results ARCHIVE; or retrieve one: sono retrieve\n"
         )
     );
     put("202601010001_sonobuoy_new.tar.gz", "name: p\nstatus: failed\n");

@@ -60,7 +60,7 @@ fn put_aggregator(api: &FakeApi, status: Option<&Value>) {
 }
 
 /// Makes the API send ranges of `archive` for any file name.
-fn send_file(api: &FakeApi, archive: Vec<u8>) {
+pub(crate) fn send_file(api: &FakeApi, archive: Vec<u8>) {
     api.put_exec("sonobuoy", "sonobuoy", move |command| {
         let offset = command.iter().skip_while(|word| *word != "--offset").nth(1);
         let offset: usize = offset.map_or(0, |offset| offset.parse().unwrap());

@@ -19,7 +19,7 @@ fn run(environment: &str, more: &[(&str, &str)]) -> Run {
     let mut entries = vec![
         (
             "meta/config.json",
-            r#"{"Version":"v0.57.5","WorkerImage":"sonobuoy/sonobuoy:v0.57.5"}"#,
+            r#"{"Namespace":"certify","Version":"v0.57.5","WorkerImage":"sonobuoy/sonobuoy:v0.57.5"}"#,
         ),
         ("meta/run.log", "{\"time\":\"2026-11-22T19:19:34Z\"}\n{}"),
         (
@@ -28,7 +28,7 @@ fn run(environment: &str, more: &[(&str, &str)]) -> Run {
         ),
         ("plugins/e2e/definition.json", definition.as_str()),
         ("resources/cluster/core_v1_nodes.json", NODES),
-        ("resources/ns/sonobuoy/core_v1_pods.json", PODS),
+        ("resources/ns/certify/core_v1_pods.json", PODS),
     ];
     entries.extend(more);
     Run::read(
@@ -70,8 +70,6 @@ fn each_reason_is_named() {
         change(&mut run);
         names(&run, Some(JUNIT), Some(LOG))
     };
-    assert_eq!(with(|run| run.changes = ["merged"].into()), ["merged"]);
-    assert_eq!(with(|run| run.changes = ["waived"].into()), ["waived"]);
     assert_eq!(with(|run| run.redacted = true), ["redacted"]);
     assert_eq!(with(|run| run.start = "2026-08-31T23:59:59Z".to_owned()), ["too-old"]);
     assert_eq!(with(|run| run.start = String::new()), ["too-old"]);
@@ -151,20 +149,13 @@ fn archive_without_description_is_refused() {
 #[test]
 fn description_is_that_of_the_archive() {
     let redactions = r#"{"files":[{"path":"plugins/e2e/results/global/e2e.log","hits":{"token":1}}]}"#;
-    let run = run(
-        WHOLE,
-        &[
-            ("meta/redactions.json", redactions),
-            ("meta/info.json", r#"{"merged":true,"retried":false}"#),
-        ],
-    );
+    let run = run(WHOLE, &[("meta/redactions.json", redactions)]);
     assert_eq!(
         run.nodes.iter().map(|node| node.name.as_str()).collect::<Vec<_>>(),
         ["a", "b"]
     );
     assert_eq!((run.image_id.as_str(), run.redacted), ("sha256:1", true));
-    assert_eq!(run.changes.iter().copied().collect::<Vec<_>>(), ["merged"]);
-    assert_eq!(names(&run, Some(JUNIT), Some(LOG)), ["merged", "redacted"]);
+    assert_eq!(names(&run, Some(JUNIT), Some(LOG)), ["redacted"]);
 }
 
 #[test]
@@ -186,7 +177,7 @@ fn readme_has_commands_versions_and_nodes() {
     run.environment
         .insert("E2E_EXTRA_GINKGO_ARGS".into(), "--procs=4 -v".into());
     let refusals = [Refusal {
-        name: "merged",
+        name: "filtered",
         reason: "a\nb".to_owned(),
     }];
     let expected = "\
@@ -194,7 +185,7 @@ fn readme_has_commands_versions_and_nodes() {
 
 > **Draft:** these results are not a submission.
 >
-> - merged: a b
+> - filtered: a b
 
 Conformance results of ACME A\\*K 1.37 for Kubernetes v1.37.
 

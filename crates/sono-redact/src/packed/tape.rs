@@ -68,7 +68,7 @@ impl Opener<'_> {
                 self.names_in_memory(path, headers);
                 headers.clear();
             }
-            // Mode, owner, time and checksum contain no text.
+            // The other fields of the header (mode, owner, time, checksum) are numbers.
             headers.extend_from_slice(part(&block, 0, 100));
             headers.extend_from_slice(part(&block, 156, BLOCK));
             let name = part(&block, 0, 100).split(|byte| *byte == 0).next().unwrap_or_default();

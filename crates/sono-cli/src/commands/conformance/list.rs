@@ -32,7 +32,7 @@ pub(super) fn list(arguments: &args::ConformanceList, printer: &Printer) -> Resu
     let total = required.of(minor).ok_or_else(|| unknown(minor, &required))?.len();
     if results.junit.is_none() {
         return Err(CliError::new(format!("cannot read `{}`", archive.display()))
-            .details([format!("plugin `{plugin}` has no file junit_01.xml")])
+            .details([format!("plugin `{plugin}` does not have the file junit_01.xml")])
             .hint("select the plugin that ran the suite: --plugin NAME"));
     }
     let submission = Submission {

@@ -3,7 +3,8 @@
 use std::{collections::BTreeMap, ops::ControlFlow, path::Path};
 
 use sono_bundle::{Bundle, MemoryBudget};
-use sono_conformance::{JUNIT, LOG, Minor, Run, SubmittedFile, description_files, result_file};
+use sono_conformance::{JUNIT, LOG, Minor, Run, SubmittedFile, description_files, namespace, result_file};
+use sono_types::layout;
 
 use crate::error::CliError;
 
@@ -25,7 +26,8 @@ impl Results {
         let failed = |error: &(dyn std::error::Error + 'static)| CliError::new(&what).caused_by(error);
         let bundle = Bundle::open(path).map_err(|error| failed(&error))?;
         let (junit, log) = (result_file(plugin, JUNIT), result_file(plugin, LOG));
-        let mut requested = description_files(plugin);
+        let config = bundle.read(layout::CONFIG).map_err(|error| failed(&error))?;
+        let mut requested = description_files(plugin, &namespace(&config.unwrap_or_default()));
         requested.extend([junit.clone(), log.clone()]);
         let folder = format!("plugins/{plugin}/");
         let mut names = Vec::new();
