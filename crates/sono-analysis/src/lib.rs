@@ -1,13 +1,16 @@
-//! Causes of failures: evidence from the texts of failed tests and plugins, rules as data, grouping, and test identity.
+//! Causes of failures: evidence from the texts of failed tests and plugins, rules as data, grouping, and test identity;
+//! comparison of two runs, histories of tests, and waivers.
 //!
 //! The crate does no I/O. It takes leaves of result trees, texts of logs and the text of a rule file, and returns values; it
 //! does not know where they are stored or how causes are printed. All texts are untrusted: everything that grows has a limit
 //! in `limits.rs`.
 
+mod diff;
 mod evidence;
 mod examples;
 mod explain;
 mod finding;
+mod history;
 mod identity;
 mod limits;
 mod lines;
@@ -15,13 +18,19 @@ mod output;
 mod rules;
 mod scan;
 mod signature;
+mod waivers;
 mod why;
 
+pub use diff::{Change, Diff, PluginTests, RunTests, TestChange, TestRun, compare};
 pub use evidence::{Event, Evidence, Pod};
 pub use examples::{ExampleProblem, check_examples};
 pub use finding::{Certainty, Finding, Proof};
+pub use history::{
+    Counts, Interval, Observation, Outcome, TestHistory, Verdict, benjamini_hochberg, fisher, regressions, wilson,
+};
 pub use identity::{TestId, identities};
-pub use limits::{MAX_LOG_BYTES, MAX_LOGS, MAX_LOGS_BYTES, MAX_RULE_FILE_BYTES};
+pub use limits::{MAX_LOG_BYTES, MAX_LOGS, MAX_LOGS_BYTES, MAX_RULE_FILE_BYTES, MAX_WAIVER_FILE_BYTES};
 pub use output::{ContainerLog, NodeState, TestOutput};
 pub use rules::{Class, Rule, RuleError, Rules};
+pub use waivers::{Judged, Problem, ProblemKind, RunFacts, Waiver, WaiverError, Waivers};
 pub use why::{Cause, FailureView, Key, Unexplained, Why, explain};

@@ -49,3 +49,9 @@ pub const MAX_LOG_BYTES: usize = 64 << 10;
 pub const MAX_LOGS: usize = 5_000;
 /// Maximum size of all searched logs of containers in bytes.
 pub const MAX_LOGS_BYTES: usize = 32 << 20;
+/// Maximum size of a waiver file in bytes.
+pub const MAX_WAIVER_FILE_BYTES: u64 = 1 << 20;
+/// Maximum number of waivers.
+pub(crate) const WAIVERS: usize = 2_000;
+/// Maximum length of a text in a waiver in bytes.
+pub(crate) const WAIVER_TEXT_BYTES: usize = 2_000;

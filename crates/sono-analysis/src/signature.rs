@@ -36,8 +36,27 @@ fn undated(line: &str) -> &str {
     }
 }
 
+/// Letters and digits of generated names: `SafeEncodeString` of k8s.io/apimachinery.
+const GENERATED: &str = "bcdfghjklmnpqrstvwxz2456789";
+
+/// The name before the suffixes that Kubernetes generates: five letters of a pod, and the hash of its `ReplicaSet`.
+fn without_suffix(word: &str) -> Option<&str> {
+    let is_generated = |part: &str| part.chars().all(|letter| GENERATED.contains(letter));
+    let (stem, suffix) = word.rsplit_once('-')?;
+    if stem.is_empty() || suffix.len() != 5 || !is_generated(suffix) {
+        return None;
+    }
+    Some(match stem.rsplit_once('-') {
+        Some((name, hash)) if !name.is_empty() && (8..=10).contains(&hash.len()) && is_generated(hash) => name,
+        _ => stem,
+    })
+}
+
 /// A word with a number, or with a random suffix, as `…`.
 fn normal_word(word: &str) -> String {
+    if let Some(stem) = without_suffix(word) {
+        return format!("{stem}-…");
+    }
     let digits = word.bytes().filter(u8::is_ascii_digit).count();
     let letters = word.bytes().filter(u8::is_ascii_alphabetic).count();
     if digits == 0 {
@@ -98,6 +117,11 @@ mod tests {
                 "expected \"data-1=value-1\" in output",
                 "expected \"data-…=value-…\" in output",
             ),
+            (
+                "pod web-7d9c5f8b6-xkwzt of set-7f9c4 is late",
+                "pod web-… of set-… is late",
+            ),
+            ("pods are not-ready on test-node", "pods are not-ready on test-node"),
         ] {
             assert_eq!(signature(message), expected, "{message}");
         }
