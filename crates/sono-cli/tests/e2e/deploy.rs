@@ -2,11 +2,13 @@
 
 use std::{
     path::{Component, Path, PathBuf},
+    process::Command,
     sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
 use crate::{
-    harness::{kubectl, plugin, sono, text},
+    harness::{kubectl, kubectl_program, plugin, sono, text},
     survival::Volume,
 };
 
@@ -184,6 +186,28 @@ fn a_run_works_in_a_prepared_namespace() {
     assert!(error.contains("forbidden"), "{error}");
 }
 
+/// Waits until a job is complete. A job that fails, or takes longer than four minutes, fails the test with what its pod printed.
+fn await_job(namespace: &str, job: &str) {
+    let conditions = "jsonpath={range .status.conditions[?(@.status==\"True\")]}{.type} {end}";
+    let deadline = Instant::now() + Duration::from_secs(240);
+    loop {
+        let ended = kubectl(&["-n", namespace, "get", job, "-o", conditions]);
+        if ended.contains("Complete") {
+            return;
+        }
+        if ended.contains("Failed") || Instant::now() > deadline {
+            let pods = kubectl(&["-n", namespace, "get", "pods", "-o", "wide"]);
+            let events = kubectl(&["-n", namespace, "get", "events", "--sort-by=.lastTimestamp"]);
+            let log = Command::new(kubectl_program())
+                .args(["-n", namespace, "logs", job, "--all-containers", "--prefix"])
+                .output()
+                .map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+            panic!("{job} is not complete: {ended}\n{log:?}\n{pods}\n{events}");
+        }
+        std::thread::sleep(Duration::from_millis(500));
+    }
+}
+
 /// The CronJob's pod runs the plugins with its own account, and the newest archives on the volume are retained.
 #[test]
 fn nights_leave_as_many_archives_as_they_should() {
@@ -228,14 +252,7 @@ patches:
             night,
         ]);
         let job = format!("job/{night}");
-        kubectl(&[
-            "-n",
-            overlay.namespace,
-            "wait",
-            "--for=condition=complete",
-            "--timeout=120s",
-            &job,
-        ]);
+        await_job(overlay.namespace, &job);
         nights.push(kubectl(&["-n", overlay.namespace, "logs", &job, "-c", "sono"]));
     }
     let archives = |output: &str| -> Vec<String> {
