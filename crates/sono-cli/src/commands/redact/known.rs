@@ -40,35 +40,50 @@ pub(super) async fn read(source: &args::KnownSource) -> Result<Known, CliError> 
     };
     let text = text
         .map_err(|error| CliError::new(format!("cannot read the values in `{}`", path.display())).caused_by(&error))?;
-    Ok(Known::Values(values(&text)))
+    let values = values(&text).ok_or_else(|| {
+        CliError::new(format!("cannot find a Secret in `{}`", path.display()))
+            .hint("use the output of `kubectl get secrets -A -o json`, or a file with one value a line")
+    })?;
+    Ok(Known::Values(values))
 }
 
-/// The values of the Secrets in a text. A text without Secrets has one value a line.
-fn values(text: &str) -> KnownValues {
+/// The values of the Secrets in a text, or the strings of a JSON array; a text without Kubernetes objects has one value a line.
+/// `None` if there are objects and none of them is a Secret. An empty list of Secrets has no values.
+fn values(text: &str) -> Option<KnownValues> {
     let mut values = KnownValues::default();
     let documents = match serde_json::from_str(text) {
+        Ok(Value::Array(array)) if array.iter().all(Value::is_string) => {
+            for value in array.iter().filter_map(Value::as_str) {
+                values.add("", value.as_bytes());
+            }
+            return Some(values);
+        }
         Ok(document) => vec![document],
         Err(_) => yaml::all_documents(text).unwrap_or_default(),
     };
-    let mut has_secrets = false;
+    let kind = |object: &Value| object.get("kind").and_then(Value::as_str).map(str::to_owned);
+    let (mut objects, mut secrets) = (0_usize, 0_usize);
     for document in &documents {
-        let kind = |object: &Value| object.get("kind").and_then(Value::as_str).map(str::to_owned);
-        let of_list = kind(document).is_some_and(|kind| kind == "SecretList");
+        let Some(of_document) = kind(document) else {
+            continue;
+        };
         let items = document.get("items").and_then(Value::as_array);
-        let objects = items.map_or_else(|| std::slice::from_ref(document), Vec::as_slice);
-        for object in objects {
-            if of_list || kind(object).as_deref() == Some("Secret") {
-                has_secrets = true;
+        for object in items.map_or_else(|| std::slice::from_ref(document), Vec::as_slice) {
+            objects += 1;
+            if of_document == "SecretList" || kind(object).as_deref() == Some("Secret") {
+                secrets += 1;
                 values.add_secret(object);
             }
         }
     }
-    if !has_secrets {
+    if documents.iter().all(|document| kind(document).is_none()) {
         for line in text.lines() {
             values.add("", line.trim().as_bytes());
         }
+    } else if secrets == 0 && objects > 0 {
+        return None;
     }
-    values
+    Some(values)
 }
 
 #[cfg(test)]
@@ -78,7 +93,7 @@ mod tests {
     use super::*;
 
     fn searched(text: &str) -> (String, usize) {
-        let redactor = Redactor::new(Known::Values(values(text)));
+        let redactor = Redactor::new(Known::Values(values(text).unwrap()));
         let found = redactor.text(
             "Zq8wL2mPx7Rt and Vb5kT9nQd3Ys",
             Layers::Known,
@@ -109,5 +124,21 @@ mod tests {
             searched("kind: Secret\nstringData: {a: Zq8wL2mPx7Rt}\n---\nkind: Secret\nstringData: {b: Vb5kT9nQd3Ys}\n"),
             both
         );
+    }
+
+    #[test]
+    fn objects_without_secrets_have_no_lines() {
+        let empty = "{\n\"kind\": \"List\",\n\"items\": [],\n\"metadata\": {\"resourceVersion\": \"Zq8wL2mPx7Rt\"}}";
+        let none = ("Zq8wL2mPx7Rt and Vb5kT9nQd3Ys".to_owned(), 0);
+        assert_eq!(searched(empty), none);
+        assert_eq!(searched("kind: SecretList\nitems: []\nnote: Zq8wL2mPx7Rt\n"), none);
+        assert!(values("kind: Pod\nspec: {}\n").is_none());
+        assert!(values(r#"{"kind": "List", "items": [{"kind": "ConfigMap"}]}"#).is_none());
+    }
+
+    #[test]
+    fn strings_of_an_array_are_values() {
+        let both = ("[redacted] and [redacted]".to_owned(), 2);
+        assert_eq!(searched("[\"Zq8wL2mPx7Rt\",\n \"Vb5kT9nQd3Ys\"]"), both);
     }
 }
