@@ -24,7 +24,8 @@ impl Certainty {
 }
 
 /// A quoted line that proves a cause.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Proof {
     /// File in the archive, if known.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 /// Tags that a new version of the suite adds, removes or moves without changing the test.
@@ -43,7 +43,7 @@ const RENAMES: &[(&str, &str)] = &[
 const GINKGO_PREFIX: &str = "[It]";
 
 /// Identity of a test: the first 12 hexadecimal digits of a SHA-256 over its plugin, its text and its lasting tags.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct TestId(String);
 

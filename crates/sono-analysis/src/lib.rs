@@ -5,10 +5,13 @@
 //! does not know where they are stored or how causes are printed. All texts are untrusted: everything that grows has a limit
 //! in `limits.rs`.
 
+mod archive;
+mod card;
 mod diff;
 mod evidence;
 mod examples;
 mod explain;
+mod facts;
 mod finding;
 mod history;
 mod identity;
@@ -18,9 +21,14 @@ mod output;
 mod rules;
 mod scan;
 mod signature;
+mod verdicts;
 mod waivers;
 mod why;
 
+pub use archive::{ArchiveReader, ArchiveTexts, TextLimits};
+pub use card::{
+    Card, CardCluster, CardError, CardFailure, CardFilter, CardParts, CardPlugin, CardRun, LogLine, RunDetails,
+};
 pub use diff::{Change, Diff, PluginTests, RunTests, TestChange, TestRun, compare};
 pub use evidence::{Event, Evidence, Pod};
 pub use examples::{ExampleProblem, check_examples};
@@ -29,8 +37,11 @@ pub use history::{
     Counts, Interval, Observation, Outcome, TestHistory, Verdict, benjamini_hochberg, fisher, regressions, wilson,
 };
 pub use identity::{TestId, identities};
-pub use limits::{MAX_LOG_BYTES, MAX_LOGS, MAX_LOGS_BYTES, MAX_RULE_FILE_BYTES, MAX_WAIVER_FILE_BYTES};
+pub use limits::{
+    MAX_CARD_BYTES, MAX_CAUSES_BYTES, MAX_LOG_BYTES, MAX_LOGS, MAX_LOGS_BYTES, MAX_RULE_FILE_BYTES, MAX_WAIVER_FILE_BYTES,
+};
 pub use output::{ContainerLog, NodeState, TestOutput};
 pub use rules::{Class, Rule, RuleError, Rules};
+pub use verdicts::{NodeGroup, TestStatus};
 pub use waivers::{Judged, Problem, ProblemKind, RunFacts, Waiver, WaiverError, Waivers};
-pub use why::{Cause, FailureView, Key, Unexplained, Why, explain};
+pub use why::{Cause, FailureView, Key, Unexplained, Why, WhyError, explain};

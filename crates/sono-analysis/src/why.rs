@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     evidence::{Event, Evidence, Pod},
@@ -35,7 +35,7 @@ const ORDINARY: [&str; 10] = [
 ];
 
 /// Causes of all failures.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Why {
     schema: u32,
     /// Number of failed tests, and of plugins without a result.
@@ -51,7 +51,7 @@ pub struct Why {
 }
 
 /// Cause of several failures.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cause {
     /// Id of the rule.
     pub id: String,
@@ -73,7 +73,7 @@ pub struct Cause {
 }
 
 /// Key of a cause.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Key {
     /// Captured text.
     pub key: String,
@@ -82,7 +82,7 @@ pub struct Key {
 }
 
 /// Failures with the same normalized message and without a cause.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unexplained {
     /// Normalized message; may be empty.
     pub message: String,
@@ -94,7 +94,7 @@ pub struct Unexplained {
 }
 
 /// A failure with its cause.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailureView {
     /// Plugin that reported it.
     pub plugin: String,
@@ -105,48 +105,48 @@ pub struct FailureView {
     /// `failed` or `timeout`.
     pub status: String,
     /// File in the archive.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
     /// Namespace of the test.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
     /// Source file and line of the failed assertion.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub location: Option<String>,
     /// Time of the failure as printed.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time: Option<String>,
     /// First lines of the failure message.
     pub message: String,
     /// Id of the cause.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
     /// Certainty of the cause.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certainty: Option<Certainty>,
     /// Sentence about this failure.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sentence: Option<String>,
     /// Next command.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
     /// Keys of the cause.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub keys: Vec<String>,
     /// Lines that prove the cause.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub proof: Vec<Proof>,
     /// Events that are not part of every pod's life; only in the view of one failure.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub events: Vec<Event>,
     /// Pods when the test had failed; only in the view of one failure.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pods: Vec<Pod>,
     /// End of the test's log; only in the view of one failure.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub log: Vec<String>,
     /// Nodes with a bad condition; only in the view of one failure.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub nodes: Vec<String>,
 }
 
@@ -193,13 +193,128 @@ pub fn explain(rules: &Rules, outputs: &[TestOutput], logs: &[ContainerLog]) -> 
     }
 }
 
+/// Why the causes in an archive cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum WhyError {
+    /// Another program wrote them, or they are damaged.
+    #[error("the causes are damaged")]
+    Damaged(#[from] serde_json::Error),
+    /// A later version of sono wrote them.
+    #[error("the causes have version {0}, and this program reads versions up to {SCHEMA}")]
+    Newer(u32),
+}
+
+impl Default for Why {
+    /// No failures.
+    fn default() -> Self {
+        Self {
+            schema: SCHEMA,
+            failed: 0,
+            explained: 0,
+            causes: Vec::new(),
+            unexplained: Vec::new(),
+            failures: Vec::new(),
+        }
+    }
+}
+
 impl Why {
+    /// Parses the causes of a plugin in an archive (`plugins/NAME/why.json`).
+    ///
+    /// # Errors
+    /// Fails if a later version of sono wrote them, or if they are damaged.
+    pub fn parse(text: &[u8]) -> Result<Self, WhyError> {
+        #[derive(Deserialize)]
+        struct Version {
+            schema: u32,
+        }
+        let Version { schema } = serde_json::from_slice(text)?;
+        if schema > SCHEMA {
+            return Err(WhyError::Newer(schema));
+        }
+        let mut why: Self = serde_json::from_slice(text)?;
+        why.failed = why.failures.len();
+        why.number_failures();
+        Ok(why)
+    }
+
+    /// Adds the causes of another plugin.
+    pub fn merge(&mut self, other: Self) {
+        self.failed += other.failed;
+        self.explained += other.explained;
+        self.failures.extend(other.failures);
+        for cause in other.causes {
+            match self.causes.iter_mut().find(|mine| mine.id == cause.id) {
+                Some(mine) => mine.merge(cause),
+                None => self.causes.push(cause),
+            }
+        }
+        self.causes.sort_by_key(|cause| std::cmp::Reverse(cause.count));
+        for group in other.unexplained {
+            match self.unexplained.iter_mut().find(|mine| mine.message == group.message) {
+                Some(mine) => mine.count += group.count,
+                None => self.unexplained.push(group),
+            }
+        }
+        self.unexplained.sort_by_key(|group| std::cmp::Reverse(group.count));
+        self.number_failures();
+    }
+
+    /// The causes as JSON in one line.
+    ///
+    /// # Errors
+    /// Never fails for causes made here; the error is that of the JSON library.
+    pub fn to_json(&self) -> Result<String, serde_json::Error> {
+        serde_json::to_string(self).map(|text| text + "\n")
+    }
+
+    /// Sets the positions of the failures of each cause and of each group without one.
+    fn number_failures(&mut self) {
+        let numbers = |is_of: &dyn Fn(&FailureView) -> bool| -> Vec<usize> {
+            let all = self.failures.iter().enumerate();
+            all.filter(|(_, failure)| is_of(failure))
+                .map(|(number, _)| number)
+                .collect()
+        };
+        let of_causes: Vec<Vec<usize>> = self
+            .causes
+            .iter()
+            .map(|cause| numbers(&|failure| failure.cause.as_ref() == Some(&cause.id)))
+            .collect();
+        let of_groups: Vec<Vec<usize>> = self
+            .unexplained
+            .iter()
+            .map(|group| numbers(&|failure| failure.cause.is_none() && signature(&failure.message) == group.message))
+            .collect();
+        for (cause, failures) in self.causes.iter_mut().zip(of_causes) {
+            cause.failures = failures;
+        }
+        for (group, failures) in self.unexplained.iter_mut().zip(of_groups) {
+            group.failures = failures;
+        }
+    }
+
     /// Adds the evidence of a failure to its view. `outputs` and `logs` are those of [`explain`].
     pub fn add_evidence(&mut self, number: usize, outputs: &[TestOutput], logs: &[ContainerLog]) {
         let output = outputs.iter().filter(|output| output.is_failed()).nth(number);
         if let (Some(output), Some(view)) = (output, self.failures.get_mut(number)) {
             view.add(&Evidence::of(output, logs));
         }
+    }
+}
+
+impl Cause {
+    fn merge(&mut self, other: Self) {
+        self.count += other.count;
+        self.certainty = self.certainty.min(other.certainty);
+        for key in other.keys {
+            match self.keys.iter_mut().find(|mine| mine.key == key.key) {
+                Some(mine) => mine.count += key.count,
+                None => self.keys.push(key),
+            }
+        }
+        self.keys
+            .sort_by(|one, other| other.count.cmp(&one.count).then_with(|| one.key.cmp(&other.key)));
     }
 }
 

@@ -27,6 +27,7 @@ mod plugin;
 mod preflight;
 mod query;
 mod redact;
+mod report;
 mod results;
 mod retrieve;
 mod rules;
@@ -73,6 +74,7 @@ pub use plugin::{
 pub use preflight::Preflight;
 pub use query::Query;
 pub use redact::{Identifying, KnownSource, Redact, RedactAction, RedactVerify};
+pub use report::Report;
 pub use results::{Results, ResultsMode, ResultsOutput};
 pub use retrieve::Retrieve;
 pub use rules::{Rules, RulesAction, RulesLint, RulesList, RulesOutput, RulesTest};
@@ -129,6 +131,8 @@ pub enum Command {
     Results(Results),
     /// Show the causes of the failures in an archive
     Why(Why),
+    /// Write a report about the run in an archive, one HTML file
+    Report(Report),
     /// List and check the rules that `why` applies
     Rules(Rules),
     /// Save the objects and logs of a cluster to a directory or an archive, without a run

@@ -9,6 +9,7 @@ mod create;
 mod delete;
 mod document;
 mod e2e;
+mod failures;
 mod r#gen;
 mod get;
 mod host_check;
@@ -22,6 +23,8 @@ mod plugin;
 mod preflight;
 mod query;
 mod redact;
+mod report;
+mod report_file;
 mod results;
 mod retrieve;
 mod rules;
@@ -55,6 +58,7 @@ pub(crate) fn run_command(
         Command::Gen(arguments) => in_runtime(r#gen::generate(*arguments, given, level, printer)),
         Command::Results(arguments) => results::results(&arguments, printer),
         Command::Why(arguments) => why::why(&arguments, printer),
+        Command::Report(arguments) => report::report(&arguments, printer),
         Command::Rules(arguments) => rules::rules(&arguments, printer),
         Command::Run(arguments) => in_runtime(run::run(*arguments, given, level, log, printer)),
         Command::Status(arguments) => in_runtime(status::status(arguments, given, printer)),

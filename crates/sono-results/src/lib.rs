@@ -25,6 +25,7 @@ pub use aggregate::aggregate;
 pub use compatibility::Compatibility;
 pub use detailed::{DetailedLine, detailed_line, detailed_lines};
 pub use documents::{ItemError, from_yaml, to_yaml};
+pub use formats::junit::test_durations;
 pub use health::{ComponentHealth, Health, HealthDetail, cluster_health, health_lines, health_report, read_health};
 pub use junit_report::{JunitSuite, junit_report};
 pub use limits::TreeLimits;

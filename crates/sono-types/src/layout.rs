@@ -18,6 +18,8 @@ pub const INFO: &str = "meta/info.json";
 pub const JOINED: &str = "meta/joined-nodes.json";
 /// Health of nodes and pods, and numbers of errors in logs.
 pub const CLUSTER_HEALTH: &str = "meta/clusterhealth.json";
+/// What later runs are compared with. Archives of Sonobuoy have none.
+pub const CARD: &str = "meta/card.json";
 /// Version of the API server.
 pub const SERVER_VERSION: &str = "serverversion.json";
 /// API groups of the server.
@@ -52,6 +54,11 @@ pub fn results_dir(key: &ResultKey) -> String {
 /// Directory of the error that replaces a missing result.
 pub fn errors_dir(key: &ResultKey) -> String {
     format!("plugins/{}/errors/{}", key.plugin, key.target)
+}
+
+/// The causes of the plugin's failures. Archives of Sonobuoy have none.
+pub fn causes_file_named(plugin: &str) -> String {
+    format!("plugins/{plugin}/why.json")
 }
 
 /// The plugin's result tree.

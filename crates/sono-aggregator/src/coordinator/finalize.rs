@@ -23,6 +23,7 @@ use crate::{
     observe::run_log::RunLog,
 };
 
+mod causes;
 mod item_trees;
 mod redaction;
 
@@ -146,6 +147,9 @@ pub(crate) async fn finish(mut finish: Finish) -> Finalized {
     }
     // Only the end of the run closes the requests, and it reads all of them first.
     finish.coordinator.send(Event::Summarized(processed)).await.ok();
+    if let Err(problem) = causes::write(&finish).await {
+        say("cannot explain failures", error_chain(&problem));
+    }
     if let Err(problem) = describe(&finish, &cleaned, &redaction).await {
         say("cannot write the run's metadata", error_chain(&problem));
     }

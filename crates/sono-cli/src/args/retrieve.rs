@@ -43,6 +43,9 @@ pub struct Retrieve {
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..),
         conflicts_with_all = ["extract", "filename", "partial"])]
     pub keep: Option<u32>,
+    /// Also write a report about the run, one HTML file
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["extract", "partial"])]
+    pub report: Option<PathBuf>,
     /// Ignore size limits, even if the archive fills the disk
     #[arg(long)]
     pub no_limits: bool,
@@ -61,6 +64,7 @@ impl Retrieve {
             retrieve_path: constants::AGGREGATOR_DIR.to_owned(),
             partial: false,
             keep,
+            report: None,
             no_limits: false,
         }
     }

@@ -55,6 +55,9 @@ pub struct Run {
     /// With --rm: number of archives to retain in the current directory, newest first
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..), requires = "rm", hide_short_help = true)]
     pub keep: Option<u32>,
+    /// With --rm: also write a report about the run, one HTML file
+    #[arg(long, value_name = "FILE", requires = "rm", hide_short_help = true)]
+    pub report: Option<PathBuf>,
     /// Run plugins as local processes, without a cluster
     #[arg(long)]
     pub local: bool,

@@ -4,13 +4,16 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::RunLocation;
+
 const EXAMPLES: &str = "\
 Examples:
   sono why                                   the newest archive in the current directory
   sono why ARCHIVE                           all causes, the most frequent first
   sono why ARCHIVE image-unavailable         the failures with this cause
   sono why ARCHIVE 'DNS should provide'      one failure with its evidence
-  sono why ARCHIVE unexplained -o markdown   the failures without a known cause";
+  sono why ARCHIVE unexplained -o markdown   the failures without a known cause
+  sono why --run                             the run in the cluster";
 
 /// `sono why`
 #[derive(Debug, Args)]
@@ -21,6 +24,11 @@ pub struct Why {
     /// Cause, part of the name of a test, or the word `unexplained` [default: all causes]
     #[arg(value_name = "TEST|CAUSE")]
     pub subject: Option<String>,
+    /// Explain the complete run in the cluster: its archive is retrieved into a temporary directory
+    #[arg(long)]
+    pub run: bool,
+    #[command(flatten)]
+    pub location: RunLocation,
     /// Read only this plugin
     #[arg(short, long, value_name = "NAME")]
     pub plugin: Option<String>,

@@ -23,7 +23,7 @@ use crate::{
     error::CliError,
     go_regex, judgement,
     output::{Format, Markdown, Printer, Text as Printed, markdown},
-    view::archive,
+    view::{archive, why},
 };
 
 /// Buffer size for copying files.
@@ -97,14 +97,16 @@ fn of_archive(archive: &Path, shown: &str, arguments: &args::Results, printer: &
         }
         Form::Document(output) => documents::print(&bundle, shown, &gathered, output, printer)?,
     };
+    let is_whole = node.is_none() && name.is_none() && status.is_empty();
     if let Some(output) = causes {
         super::why::print_causes(&bundle, shown, plugin.as_deref(), output, printer)?;
+    } else if let (true, Ok(output)) = (is_whole, form.causes()) {
+        super::why::print_stored(&gathered.causes.why, output, shown, printer)?;
     }
     for left_out in &gathered.left_out {
         printer.note(&format!("{}: not on {left_out}", left_out.plugin));
     }
-    let is_whole = plugin.is_none() && node.is_none() && name.is_none() && status.is_empty() && !skip_passed;
-    if is_whole && form.is_for_step_summary() {
+    if is_whole && plugin.is_none() && !skip_passed && form.is_for_step_summary() {
         step_summary::of_archive(archive, printer);
     }
     let mut failures = failures.into_iter();
@@ -228,6 +230,9 @@ pub(super) fn in_markdown(archive: &Path) -> Result<MarkdownForms, CliError> {
     let (shown, failures) = documents::Report::of(&gathered);
     let mut forms = step_summary::forms(&shown.overview(documents::file_name(archive).as_deref()));
     for form in &mut forms {
+        if gathered.causes.why.explained > 0 {
+            form.push(markdown!["\n", why::markdown(&gathered.causes.why, None)]);
+        }
         form.push(redaction::paragraph(gathered.redaction.as_deref()));
         for error in &failures {
             let lines = error.clone().lines();

@@ -27,6 +27,7 @@ use self::{
     pod_access::{PodAccess, TransportFallback},
     target::Target,
 };
+use super::report_file;
 use crate::{
     aggregator::{self, WhichRun, status_of},
     args,
@@ -42,15 +43,43 @@ const MAX_FIND_TRIES: u32 = 5;
 const MAX_PARTIAL_TRIES: u32 = 3;
 
 pub(super) async fn retrieve(arguments: args::Retrieve, printer: &Printer) -> Result<u8, CliError> {
-    let run = arguments.run.clone();
-    fetch(arguments, WhichRun::of(run.as_ref()), printer).await?;
+    let (run, report) = (arguments.run.clone(), arguments.report.clone());
+    if let Some(file) = &report {
+        report_file::check(file)?;
+    }
+    let archives = fetch(arguments, WhichRun::of(run.as_ref()), printer).await?;
+    if let (Some(file), Some(archive)) = (report, archives.first()) {
+        report_file::write(archive, &file, printer)?;
+    }
     Ok(exit::SUCCESS)
 }
 
-/// Fetches the archives of a run. Returns their paths, except those of extracted archives.
+/// Fetches the archives of a run and prints their paths. Returns the paths, except those of extracted archives.
 pub(super) async fn fetch(
     arguments: args::Retrieve,
     requested: WhichRun<'_>,
+    printer: &Printer,
+) -> Result<Vec<PathBuf>, CliError> {
+    let paths = fetch_from(arguments, requested, Paths::Printed, printer);
+    Box::pin(paths).await
+}
+
+/// Fetches the archives of the newest run for this command only. Their paths are not printed.
+pub(super) async fn fetch_unseen(arguments: args::Retrieve, printer: &Printer) -> Result<Vec<PathBuf>, CliError> {
+    fetch_from(arguments, WhichRun::Newest, Paths::Unseen, printer).await
+}
+
+/// Whether paths of archives are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Paths {
+    Printed,
+    Unseen,
+}
+
+async fn fetch_from(
+    arguments: args::Retrieve,
+    requested: WhichRun<'_>,
+    paths: Paths,
     printer: &Printer,
 ) -> Result<Vec<PathBuf>, CliError> {
     let args::Retrieve {
@@ -66,6 +95,7 @@ pub(super) async fn fetch(
         retrieve_path,
         partial,
         keep,
+        report: _,
         no_limits,
     } = arguments;
     let cluster = connect(&cluster_arguments).await?;
@@ -121,6 +151,7 @@ pub(super) async fn fetch(
         no_limits,
         retry_command: &command_hint("retrieve", &namespace, &cluster_arguments),
         printer,
+        paths,
         stored: RefCell::default(),
     };
     if partial && expected.is_none() {
@@ -159,6 +190,7 @@ struct Job<'a> {
     /// Command to retry the download.
     retry_command: &'a str,
     printer: &'a Printer,
+    paths: Paths,
     /// Paths of stored archives.
     stored: RefCell<Vec<PathBuf>>,
 }
@@ -394,7 +426,9 @@ impl Job<'_> {
         }
         let target = self.target(own_name, index);
         target.store(archive)?;
-        self.printer.path(shown(&target.path))?;
+        if self.paths == Paths::Printed {
+            self.printer.path(shown(&target.path))?;
+        }
         self.stored.borrow_mut().push(target.path);
         Ok(())
     }

@@ -1,6 +1,9 @@
 //! `sono run`.
 
-use std::{path::Path, time::Instant};
+use std::{
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 use serde_json::Value;
 use sono_kube::{Cluster, Kind, elapsed};
@@ -14,7 +17,7 @@ use super::{
     create::Creation,
     delete, local,
     preflight::{self, Checks, PlannedRun},
-    retrieve, step_summary,
+    report_file, retrieve, step_summary, why,
 };
 use crate::{
     aggregator::{self, WhichRun, text},
@@ -27,7 +30,7 @@ use crate::{
 };
 
 /// Flags that also apply with `--file`.
-const WITH_FILE: [&str; 16] = [
+const WITH_FILE: [&str; 17] = [
     "file",
     "dry-run",
     "quiet",
@@ -42,6 +45,7 @@ const WITH_FILE: [&str; 16] = [
     "exit-code",
     "rm",
     "keep",
+    "report",
     "local",
     "level",
 ];
@@ -78,6 +82,7 @@ pub(super) async fn run(
         canaries,
         rm,
         keep,
+        report: report_path,
         local: is_local,
     } = arguments;
     flags.plugins.extend(names);
@@ -93,6 +98,9 @@ pub(super) async fn run(
         let plan = RunPlan::new(flags, given, level, printer)?;
         let limit = wait.map(|limit| limit.limit);
         return Box::pin(local::run(plan, limit, wait_output, exit_code, log, printer)).await;
+    }
+    if let Some(file) = &report_path {
+        report_file::check(file)?;
     }
     let checks = Checks::new(preflight)?;
     let (cluster, run) = if let Some(file) = file {
@@ -160,7 +168,13 @@ pub(super) async fn run(
         namespace,
         cluster: cluster_arguments,
     };
-    let rest = Finish::new(canaries, rm.then_some(created_roles), keep, code);
+    let rest = Finish {
+        canaries,
+        deletes: rm.then_some(created_roles),
+        keep,
+        report: report_path,
+        code,
+    };
     let code = Box::pin(finish(&cluster, location, (&identity, &created), rest, printer)).await;
     tracing::debug!(elapsed_ms = millis(started), "returning");
     code
@@ -214,19 +228,10 @@ struct Finish {
     deletes: Option<bool>,
     /// Number of archives to retain.
     keep: Option<u32>,
+    /// File of the report.
+    report: Option<PathBuf>,
     /// Exit code of the run.
     code: u8,
-}
-
-impl Finish {
-    fn new(canaries: Option<Canaries>, deletes: Option<bool>, keep: Option<u32>, code: u8) -> Self {
-        Self {
-            canaries,
-            deletes,
-            keep,
-            code,
-        }
-    }
 }
 
 /// Retrieves the archive of a complete run, searches it for canaries, and deletes the run or the canaries. Returns the exit
@@ -242,6 +247,7 @@ async fn finish(
         canaries,
         deletes,
         keep,
+        report: report_path,
         mut code,
     } = finish;
     let retrieval = args::Retrieve::into_this_directory(location.clone(), keep);
@@ -252,6 +258,15 @@ async fn finish(
     let archives = archives?;
     for archive in &archives {
         step_summary::of_archive(archive, printer);
+        if code != exit::SUCCESS {
+            why::note_stored(archive, printer);
+        }
+    }
+    if let (Some(file), Some(archive)) = (&report_path, archives.first())
+        && let Err(error) = report_file::write(archive, file, printer)
+    {
+        // The archive is complete: the report can be written again.
+        printer.error(&error);
     }
     let leaked = canaries.map_or(Ok(false), |canaries| canaries.search(&archives, printer));
     // Delete the run only after its archive was retrieved completely.

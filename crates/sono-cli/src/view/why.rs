@@ -13,6 +13,8 @@ pub(crate) use markdown::markdown;
 const MAX_KEYS: usize = 10;
 /// Maximum number of failures in a list.
 const MAX_FAILURES: usize = 200;
+/// Maximum number of causes at the end of a run.
+const MAX_NOTES: usize = 5;
 
 /// All causes; or the selected failures, with evidence if it is only one.
 pub(crate) fn table(why: &Why, selected: Option<&[usize]>) -> Text {
@@ -28,7 +30,7 @@ fn headline(why: &Why) -> String {
     if why.failed == 0 {
         return "no failures".to_owned();
     }
-    let unexplained = why.failed - why.explained;
+    let unexplained = why.failed - why.explained.min(why.failed);
     format!(
         "{}: {} explained by {}, {} unexplained",
         counted(why.failed as u64, "failure"),
@@ -64,7 +66,7 @@ fn overview(why: &Why) -> Vec<Text> {
             lines.push(text![&indent, "next: ", &cause.next]);
         }
     }
-    let unexplained = why.failed - why.explained;
+    let unexplained = why.failed - why.explained.min(why.failed);
     if unexplained > 0 {
         lines.push(Text::default());
         lines.push(text![
@@ -82,6 +84,28 @@ fn overview(why: &Why) -> Vec<Text> {
         if why.unexplained.len() > MAX_KEYS {
             lines.push(text![&indent, format!("and {} more", why.unexplained.len() - MAX_KEYS)]);
         }
+    }
+    lines
+}
+
+/// The most frequent causes in a line each, for the end of a run.
+pub(crate) fn notes(why: &Why) -> Vec<Text> {
+    let causes = why.causes.iter().take(MAX_NOTES).map(|cause| {
+        let count = counted(cause.count as u64, "failure");
+        text![
+            "cause of ",
+            count,
+            ": ",
+            &cause.sentence,
+            " (",
+            cause.certainty.as_str(),
+            ")"
+        ]
+    });
+    let mut lines: Vec<Text> = causes.collect();
+    let unexplained = why.failed - why.explained.min(why.failed);
+    if unexplained > 0 {
+        lines.push(text!["without a known cause: ", counted(unexplained as u64, "failure")]);
     }
     lines
 }

@@ -1,6 +1,6 @@
 //! `sono why` and `sono rules`: causes of the failures in an archive.
 
-use std::path::Path;
+use std::{io::Read as _, path::Path};
 
 use serde_json::Value;
 
@@ -228,4 +228,78 @@ fn bad_archives_are_reported() {
         assert_eq!(finished.code, 1, "{archive}");
         assert!(finished.stderr.starts_with(message), "{archive}: {}", finished.stderr);
     }
+}
+
+/// The aggregator stores causes and card, and the views show them without reading the evidence again.
+#[test]
+fn causes_of_a_run_are_stored_and_shown() {
+    let directory = tempfile::tempdir().unwrap();
+    let definition = "sonobuoy-config: {driver: Job, plugin-name: suite, result-format: junit}
+spec:
+  name: plugin
+  image: x
+  command: [/bin/sh, -c]
+  args:
+  - |
+    cat >$SONOBUOY_RESULTS_DIR/j.xml <<'EOF'
+    <testsuite name='s'><testcase name='[It] pulls [Slow]' time='1.5'><failure>no</failure><system-err>
+    STEP: Collecting events from namespace \"n-1\".
+    I1122 19:21:59.9 28 dump.go:53] At 2026-11-22 19:21:58 +0000 UTC - event for p-1: {kubelet node1} Failed: Failed to pull image \"r/x:1\": not found
+    </system-err></testcase><testcase name='passes' time='0.25'/><testcase name='other'><skipped/></testcase></testsuite>
+    EOF
+    echo $SONOBUOY_RESULTS_DIR/j.xml >$SONOBUOY_RESULTS_DIR/done
+";
+    fs_err::write(directory.path().join("suite.yaml"), definition).unwrap();
+    let run = sono(directory.path(), &["run", "--local", "-p", "suite.yaml"]);
+    let archive = run.stdout.trim();
+    let bundle = sono_bundle::Bundle::open(&directory.path().join(archive)).unwrap();
+    let mut texts = std::collections::BTreeMap::new();
+    bundle
+        .visit(&mut |name, content| {
+            if name.ends_with("why.json") || name == "meta/card.json" {
+                let mut text = String::new();
+                content.read_to_string(&mut text)?;
+                texts.insert(name.to_owned(), text);
+            }
+            Ok(std::ops::ControlFlow::Continue(()))
+        })
+        .unwrap();
+    let (why, card) = (&texts["plugins/suite/why.json"], &texts["meta/card.json"]);
+    crate::json_contract::check("why", why);
+    crate::json_contract::check("card", card);
+    let card: Value = serde_json::from_str(card).unwrap();
+    let plugin = &card["plugins"][0];
+    assert_eq!(
+        (
+            &plugin["tests"],
+            &plugin["statuses"],
+            &plugin["milliseconds"],
+            &plugin["skipped"]
+        ),
+        (
+            &serde_json::json!(["pulls [Slow]", "passes"]),
+            &serde_json::json!("fp"),
+            &serde_json::json!([1500, 250]),
+            &serde_json::json!(1)
+        )
+    );
+    assert_eq!(plugin["failures"][0]["cause"], "image-unavailable");
+    let causes = "\n1 failure: 1 explained by 1 cause, 0 unexplained\n\n1  Images cannot be pulled   sure   image-unavailable\n   1  r/x:1\n   next: sono images inspect; on the node: crictl pull r/x:1\n";
+    let table = sono(directory.path(), &["results", archive, "-o", "table"]);
+    assert!(table.stdout.ends_with(causes), "{}", table.stdout);
+    // Sonobuoy's output, which scripts parse, does not change.
+    let report = sono(directory.path(), &["results", archive]);
+    assert!(!report.stdout.contains("explained"), "{}", report.stdout);
+    let markdown = sono(directory.path(), &["results", archive, "-o", "markdown"]);
+    assert!(markdown.stdout.contains("\n### Causes\n"), "{}", markdown.stdout);
+}
+
+#[test]
+fn archive_and_run_exclude_each_other() {
+    let directory = tempfile::tempdir().unwrap();
+    let refused = sono(directory.path(), &["why", "--run", "a.tar.gz", "dns"]);
+    assert_eq!(
+        refused.stderr,
+        "error: `a.tar.gz` is not read with --run\n  hint:  the archive is that of the run in the cluster: omit the archive or --run\n"
+    );
 }

@@ -7,12 +7,14 @@
 //! - A file without tests is `unknown` (weakness W-42).
 
 mod attributes;
+mod durations;
 mod frame;
 mod outcomes;
 
 use quick_xml::{Reader, events::Event};
 use sono_types::{Item, item::status, text::decode_with_replacement};
 
+pub use self::durations::test_durations;
 use self::{
     attributes::{Attributes, is_known},
     frame::{Frame, Kind},

@@ -1,6 +1,8 @@
 //! Collects results from an archive in one pass. Leaves of result trees are streamed, and reading stops as soon as possible.
 
+mod causes;
 mod logs;
+mod meta;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,7 +11,7 @@ use std::{
     path::PathBuf,
 };
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
 use sono_bundle::{Bundle, MemoryBudget, ReadError};
 use sono_results::{
@@ -18,7 +20,11 @@ use sono_results::{
 };
 use sono_types::{Item, LeftOut, constants::HEALTH_PLUGIN, item::status, layout};
 
-use self::logs::Logs;
+use self::{
+    causes::Causes,
+    logs::Logs,
+    meta::{info, uuid},
+};
 use super::budget::{Budget, Used};
 use crate::{error::CliError, trees};
 
@@ -64,6 +70,8 @@ pub(super) struct Gathered {
     pub(super) run: Option<String>,
     /// What is proved about secrets in the archive, in a sentence.
     pub(super) redaction: Option<String>,
+    /// Stored causes, for [`PartKind::Summary`].
+    pub(super) causes: Causes,
 }
 
 impl Gathered {
@@ -317,8 +325,12 @@ impl Pass<'_> {
             self.found.redaction = super::redaction::proved(&self.memory.read(name, content)?);
         } else if name == layout::CONFIG && self.request.run {
             self.found.run = uuid(&self.memory.read(name, content)?);
-        } else if let Some(plugin) = name.strip_prefix("plugins/").and_then(|rest| rest.split_once('/')) {
-            self.plugin_file(plugin.0, name, content)?;
+        }
+        let plugin = name.strip_prefix("plugins/").and_then(|rest| rest.split_once('/'));
+        let plugin = plugin.map(|(plugin, _)| plugin);
+        self.found.causes.enter(plugin);
+        if let Some(plugin) = plugin {
+            self.plugin_file(plugin, name, content)?;
         }
         Ok(if self.is_done() {
             ControlFlow::Break(())
@@ -333,6 +345,9 @@ impl Pass<'_> {
             self.folders.insert(plugin.to_owned());
         }
         let is_requested = self.request.plugin.is_none_or(|requested| requested == plugin);
+        if is_requested && self.request.part == PartKind::Summary && name == layout::causes_file_named(plugin) {
+            return self.found.causes.read(plugin, content);
+        }
         if !is_requested || self.found.plugins.contains_key(plugin) {
             return Ok(());
         }
@@ -453,7 +468,12 @@ impl Pass<'_> {
         let health = !self.needs_health() || self.found.health.is_some() || self.left_meta;
         let run = !self.request.run || self.found.run.is_some() || self.left_meta;
         let has = |name: &String| self.found.plugins.contains_key(name) || self.reread.contains(name);
-        health && run && names.iter().filter(|name| *name != HEALTH_PLUGIN).all(has)
+        let has_failed = |name: &str| {
+            let plugin = self.found.plugins.get(name).and_then(|plugin| plugin.as_ref().ok());
+            plugin.is_some_and(|plugin| plugin.root.status != status::PASSED)
+        };
+        let causes = self.request.part != PartKind::Summary || !self.found.causes.may_follow(has_failed);
+        health && run && causes && names.iter().filter(|name| *name != HEALTH_PLUGIN).all(has)
     }
 }
 
@@ -472,24 +492,6 @@ impl Plugin {
         };
         Self { root, part }
     }
-}
-
-/// Names and skipped nodes in `meta/info.json`; empty if invalid.
-fn info(text: &[u8]) -> (Vec<String>, Vec<LeftOut>) {
-    #[derive(Default, Deserialize)]
-    struct Info {
-        plugins: Option<Vec<String>>,
-        #[serde(rename = "left-out", default)]
-        left_out: Vec<LeftOut>,
-    }
-    let info: Info = serde_json::from_slice(text).unwrap_or_default();
-    (info.plugins.unwrap_or_default(), info.left_out)
-}
-
-fn uuid(text: &[u8]) -> Option<String> {
-    let config: Value = serde_json::from_slice(text).ok()?;
-    let uuid = config.get("UUID")?.as_str()?;
-    (!uuid.is_empty()).then(|| uuid.to_owned())
 }
 
 fn children(root: &Item) -> String {

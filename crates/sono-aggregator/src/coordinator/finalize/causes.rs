@@ -1,0 +1,95 @@
+//! The causes of the failures of each plugin (`plugins/NAME/why.json`), and the card of the run (`meta/card.json`). The archive
+//! is complete without them: a problem here is a line in the run's log.
+
+use std::{
+    io,
+    ops::ControlFlow,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::{Path, PathBuf},
+};
+
+use sono_analysis::{ArchiveReader, ArchiveTexts, RuleError, Rules, TestOutput, TextLimits, Why, explain};
+use sono_bundle::{Bundle, ReadError, StoreError, write_durably};
+use sono_types::layout;
+
+use super::Finish;
+use crate::durability::disk_full::IsDiskFull;
+
+/// What is read at most. The aggregator's memory is small; `sono why` has higher limits.
+const LIMITS: TextLimits = TextLimits {
+    items: 2_000_000,
+    bytes: 16 << 20,
+    tree_bytes: 1 << 30,
+};
+
+/// Why the causes are not in the archive.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NotExplained {
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    #[error("cannot read the rules")]
+    Rules(#[from] RuleError),
+    #[error("cannot write the causes as JSON")]
+    Json(#[from] serde_json::Error),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("cannot record that causes are being searched")]
+    Marker(#[source] io::Error),
+    #[error("the aggregator ended while it searched the causes")]
+    EndedTheProcess,
+    #[error("the search panicked, which is a bug in sono")]
+    Panicked,
+}
+
+impl IsDiskFull for NotExplained {
+    fn is_full(&self) -> bool {
+        match self {
+            Self::Store(error) => error.is_full(),
+            Self::Marker(error) => error.is_full(),
+            _ => false,
+        }
+    }
+}
+
+/// Writes the causes and the card. Texts that ended an earlier process are not read again.
+pub(super) async fn write(finish: &Finish) -> Result<(), NotExplained> {
+    let directory = finish.directory.clone();
+    // Not in the archive.
+    let marker = directory.with_extension("explaining");
+    if marker.exists() {
+        return Err(NotExplained::EndedTheProcess);
+    }
+    let of_attempt = marker.clone();
+    let work = move || {
+        fs_err::write(&of_attempt, b"").map_err(NotExplained::Marker)?;
+        catch_unwind(AssertUnwindSafe(|| explain_run(&directory))).unwrap_or(Err(NotExplained::Panicked))
+    };
+    let written = finish.disk_full.retry("storing the causes of failures", work).await;
+    fs_err::remove_file(&marker).ok();
+    written
+}
+
+fn explain_run(directory: &Path) -> Result<(), NotExplained> {
+    let bundle = Bundle::open(directory)?;
+    let mut reader = ArchiveReader::new(None, LIMITS).with_card();
+    bundle.visit(&mut |name, content| reader.file(name, content).map(ControlFlow::Continue))?;
+    let ArchiveTexts {
+        outputs, logs, card, ..
+    } = reader.finish();
+    let mut all = Why::default();
+    if outputs.iter().any(TestOutput::is_failed) {
+        let rules = Rules::built_in()?;
+        for of_plugin in outputs.chunk_by(|one, other| one.plugin == other.plugin) {
+            let why = explain(&rules, of_plugin, &logs);
+            if let Some(first) = of_plugin.first().filter(|_| why.failed > 0) {
+                let path: PathBuf = directory.join(layout::causes_file_named(&first.plugin));
+                write_durably(&path, why.to_json()?.as_bytes())?;
+                all.merge(why);
+            }
+        }
+    }
+    if let Some(card) = card {
+        write_durably(&directory.join(layout::CARD), card.card(&all).to_json()?.as_bytes())?;
+    }
+    Ok(())
+}
