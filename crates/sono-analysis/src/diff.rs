@@ -306,7 +306,9 @@ impl Pair<'_> {
                 };
                 (change, reason())
             }
-            (State::Failed, State::Failed) if old.reason() == new.reason() => (Change::StillFailing, reason()),
+            (State::Failed, State::Failed) if signature(&old.reason()) == signature(&new.reason()) => {
+                (Change::StillFailing, reason())
+            }
             (State::Failed, State::Failed) => (Change::FailsDifferently, reason()),
             (State::Failed, State::Passed) => (Change::Fixed, old.reason()),
             (State::Passed, State::Passed) if is_slower(old, new) => (

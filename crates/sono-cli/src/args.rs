@@ -9,6 +9,7 @@ pub(crate) mod common;
 mod completion;
 mod conformance;
 mod delete;
+mod diff;
 mod document;
 mod e2e;
 pub(crate) mod environment;
@@ -54,6 +55,7 @@ pub use conformance::{
     ConformanceProduct, ConformanceProductAction, ConformanceProductInit, ConformanceSubmit, ConformanceVersion,
 };
 pub use delete::{Delete, DeleteRoles};
+pub use diff::{Diff, DiffOutput};
 pub use document::{Document, DocumentKind};
 pub use e2e::{E2e, E2eMode};
 pub use r#gen::{Gen, GenDefaultImageConfig, GenFlags, GenWhat};
@@ -133,6 +135,8 @@ pub enum Command {
     Why(Why),
     /// Write a report about the run in an archive, one HTML file
     Report(Report),
+    /// Show what changed between two runs
+    Diff(Diff),
     /// List and check the rules that `why` applies
     Rules(Rules),
     /// Save the objects and logs of a cluster to a directory or an archive, without a run

@@ -7,6 +7,7 @@ mod completion;
 mod conformance;
 mod create;
 mod delete;
+mod diff;
 mod document;
 mod e2e;
 mod failures;
@@ -59,6 +60,7 @@ pub(crate) fn run_command(
         Command::Results(arguments) => results::results(&arguments, printer),
         Command::Why(arguments) => why::why(&arguments, printer),
         Command::Report(arguments) => report::report(&arguments, printer),
+        Command::Diff(arguments) => diff::diff(&arguments, printer),
         Command::Rules(arguments) => rules::rules(&arguments, printer),
         Command::Run(arguments) => in_runtime(run::run(*arguments, given, level, log, printer)),
         Command::Status(arguments) => in_runtime(status::status(arguments, given, printer)),

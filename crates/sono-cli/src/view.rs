@@ -3,6 +3,7 @@
 pub(crate) mod archive;
 pub(crate) mod checks;
 pub(crate) mod counts;
+pub(crate) mod diff;
 pub(crate) mod failed_log;
 pub(crate) mod meter;
 pub(crate) mod obstacles;

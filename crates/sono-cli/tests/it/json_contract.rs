@@ -163,3 +163,12 @@ fn conformance_check_conforms_to_its_schema() {
         check("conformance-check", &checked.stdout);
     }
 }
+
+#[test]
+fn diff_conforms_to_its_schema() {
+    let directory = tempfile::tempdir().unwrap();
+    crate::diff::write_runs(directory.path());
+    let found = sono(directory.path(), &["diff", "a", "b", "-o", "json"]);
+    assert_eq!(found.code, 3);
+    check("diff", &found.stdout);
+}

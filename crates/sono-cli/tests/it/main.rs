@@ -13,6 +13,7 @@ mod configuration;
 mod conformance;
 mod connection;
 mod deletion;
+mod diff;
 mod documents;
 mod environment;
 mod failed_output;

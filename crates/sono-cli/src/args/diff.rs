@@ -1,0 +1,71 @@
+//! `sono diff`.
+
+use std::path::PathBuf;
+
+use clap::{
+    Args, ValueEnum,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
+use sono_analysis::Change;
+
+const EXAMPLES: &str = "\
+Examples:
+  sono diff before.tar.gz after.tar.gz                 what changed
+  sono diff before.tar.gz after.tar.gz --only fixed    the tests that pass again
+  sono diff before.tar.gz after.tar.gz -o markdown     for a comment or an issue";
+
+/// `sono diff`
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Diff {
+    /// Archive of the earlier run, or directory with an extracted archive
+    #[arg(value_name = "A")]
+    pub before: PathBuf,
+    /// Archive of the later run, or directory with an extracted archive
+    #[arg(value_name = "B")]
+    pub after: PathBuf,
+    /// Compare only this plugin
+    #[arg(short, long, value_name = "NAME")]
+    pub plugin: Option<String>,
+    /// Output format: table or markdown for people, json for programs
+    #[arg(short, long, value_enum, default_value_t = DiffOutput::Table)]
+    pub output: DiffOutput,
+    /// Show only changes of these classes, separated by commas
+    #[arg(long, value_name = "CLASSES", value_delimiter = ',', hide_possible_values = true, value_parser = classes())]
+    pub only: Vec<Change>,
+    /// Classes of changes for which the exit code is 3, separated by commas
+    #[arg(
+        long,
+        value_name = "CLASSES",
+        value_delimiter = ',',
+        default_value = "regression,infrastructure,new-failure",
+        hide_possible_values = true,
+        value_parser = classes()
+    )]
+    pub fail_on: Vec<Change>,
+    /// Read archives of any size, without a memory limit
+    #[arg(long)]
+    pub no_limits: bool,
+}
+
+/// Output format of a comparison.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DiffOutput {
+    /// Changes by class.
+    Table,
+    /// The same for programs.
+    Json,
+    /// For a comment or an issue.
+    Markdown,
+}
+
+/// Classes of changes that archives can prove. Flakes and durations are not part of archives.
+fn classes() -> impl TypedValueParser<Value = Change> {
+    let classes = Change::ALL
+        .into_iter()
+        .filter(|change| !matches!(change, Change::KnownFlake | Change::Slower));
+    PossibleValuesParser::new(classes.map(Change::as_str)).map(|word| {
+        let change = Change::ALL.into_iter().find(|change| change.as_str() == word);
+        change.unwrap_or(Change::Regression)
+    })
+}

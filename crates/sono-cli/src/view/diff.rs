@@ -1,0 +1,138 @@
+//! What changed between two runs. Pure.
+
+use sono_analysis::{Change, Diff, TestChange};
+
+use super::words::grouped;
+use crate::output::{Markdown, Text, Tone, markdown, text};
+
+/// Maximum number of changes of one class in a table.
+const MAX_ROWS: usize = 200;
+/// Maximum number of changes of one class in Markdown. The size of comments is limited.
+const MAX_MARKDOWN_ROWS: usize = 50;
+
+/// A comparison to be shown.
+pub(crate) struct Comparison<'a> {
+    /// All changes, for the headline.
+    pub(crate) counts: &'a Diff,
+    /// Changes to be listed.
+    pub(crate) shown: &'a Diff,
+    /// Whether the user selected classes. Otherwise failures that did not change are only counted.
+    pub(crate) is_selected: bool,
+    /// Versions of Kubernetes.
+    pub(crate) kubernetes: [Option<&'a str>; 2],
+}
+
+impl Comparison<'_> {
+    /// `2 regressions, 1 fixed`
+    fn headline(&self) -> String {
+        let counts = Change::ALL.into_iter().filter(|change| *change != Change::StillFailing);
+        let mut words: Vec<String> = counts
+            .filter_map(|change| {
+                let count = self.counts.count(change);
+                (count > 0).then(|| format!("{} {}", grouped(count as u64), noun(change, count)))
+            })
+            .collect();
+        if words.is_empty() {
+            words.push("no differences".to_owned());
+        }
+        let failing = self.counts.count(Change::StillFailing);
+        if failing > 0 {
+            words.push(format!("{} still failing", grouped(failing as u64)));
+        }
+        words.join(", ")
+    }
+
+    /// `Kubernetes v1.36.3 → v1.37.2`
+    fn cluster(&self) -> Option<String> {
+        match self.kubernetes {
+            [Some(before), Some(after)] if before != after => Some(format!("Kubernetes {before} → {after}")),
+            _ => None,
+        }
+    }
+
+    /// Changes by class.
+    fn groups(&self) -> Vec<(Change, Vec<&TestChange>)> {
+        let classes = Change::ALL.into_iter();
+        let classes = classes.filter(|change| self.is_selected || *change != Change::StillFailing);
+        let of = |class: Change| self.shown.changes.iter().filter(move |change| change.change == class);
+        let groups = classes.map(|class| (class, of(class).collect::<Vec<_>>()));
+        groups.filter(|(_, changes)| !changes.is_empty()).collect()
+    }
+}
+
+fn noun(change: Change, count: usize) -> &'static str {
+    match (change, count) {
+        (Change::Regression, 1) => "regression",
+        (Change::Regression, _) => "regressions",
+        (Change::Infrastructure, 1) => "infrastructure failure",
+        (Change::Infrastructure, _) => "infrastructure failures",
+        (Change::NewFailure, 1) => "new failure",
+        (Change::NewFailure, _) => "new failures",
+        (Change::FailsDifferently, 1) => "fails differently",
+        (Change::FailsDifferently, _) => "fail differently",
+        (Change::StillFailing, _) => "still failing",
+        (Change::KnownFlake, 1) => "known flake",
+        (Change::KnownFlake, _) => "known flakes",
+        (Change::Incomparable, _) => "incomparable",
+        (Change::Fixed, _) => "fixed",
+        (Change::New, _) => "new",
+        (Change::Removed, _) => "removed",
+        (Change::Slower, _) => "slower",
+    }
+}
+
+/// For the terminal.
+pub(crate) fn table(comparison: &Comparison<'_>) -> Text {
+    let mut lines = vec![Text::from(comparison.headline())];
+    lines.extend(comparison.cluster().map(Text::from));
+    for (class, changes) in comparison.groups() {
+        lines.push(Text::default());
+        let tone = match class {
+            Change::Regression | Change::Infrastructure | Change::NewFailure | Change::FailsDifferently => Tone::Bad,
+            Change::Fixed => Tone::Good,
+            _ => Tone::Plain,
+        };
+        lines.push(text![tone.paint(class.as_str()), ":"]);
+        for change in changes.iter().take(MAX_ROWS) {
+            lines.push(text!["  ", &change.plugin, "  ", &change.name, node(change)]);
+            if !change.reason.is_empty() {
+                lines.push(text!["    ", &change.reason]);
+            }
+        }
+        if changes.len() > MAX_ROWS {
+            lines.push(text!["  and ", grouped((changes.len() - MAX_ROWS) as u64), " more"]);
+        }
+    }
+    Text::lines(lines)
+}
+
+fn node(change: &TestChange) -> String {
+    (change.node.as_ref()).map_or_else(String::new, |node| format!(" on {node}"))
+}
+
+/// For a comment or an issue.
+pub(crate) fn markdown(comparison: &Comparison<'_>) -> Markdown {
+    let mut lines = vec![
+        "### Changes".into(),
+        Markdown::default(),
+        Markdown::text(&comparison.headline()),
+    ];
+    if let Some(cluster) = comparison.cluster() {
+        lines.extend([Markdown::default(), Markdown::text(&cluster)]);
+    }
+    for (class, changes) in comparison.groups() {
+        lines.push(Markdown::default());
+        for change in changes.iter().take(MAX_MARKDOWN_ROWS) {
+            let mut line = markdown!["- ", Markdown::text(class.as_str()), ": ", Markdown::code(&change.name)];
+            line.push(Markdown::text(&node(change)));
+            if !change.reason.is_empty() {
+                line.push(markdown![": ", Markdown::text(&change.reason)]);
+            }
+            lines.push(line);
+        }
+        if changes.len() > MAX_MARKDOWN_ROWS {
+            lines.push(markdown!["- and ", (changes.len() - MAX_MARKDOWN_ROWS) as u64, " more"]);
+        }
+    }
+    markdown![Markdown::lines(lines), "\n"]
+}
