@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::{Definition, containers, secrets};
+use crate::{Definition, containers, ginkgo_arguments, secrets};
 
 /// Name of the plugin that the flags for the Kubernetes tests change, built-in or not.
 pub const E2E: &str = "e2e";
@@ -24,6 +24,8 @@ pub struct Changes {
     pub ssh_key: bool,
     /// Mounts the Docker credentials of this Secret in the plugin e2e.
     pub docker_config: Option<String>,
+    /// Makes the plugin e2e write name, time and duration of each test.
+    pub verbose_tests: bool,
 }
 
 /// Error of changes for a plugin that the run does not have.
@@ -70,6 +72,9 @@ impl Changes {
                 secrets::mount_ssh_key(definition);
             }
             self.change_variables_of(definition);
+            if self.verbose_tests && name == E2E {
+                ginkgo_arguments::make_verbose(&mut definition.spec);
+            }
             if let Some(secret) = &self.docker_config {
                 secrets::mount_docker_config(definition, secret);
             }

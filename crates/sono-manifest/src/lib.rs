@@ -14,6 +14,7 @@ mod containers;
 mod definition;
 mod e2e;
 mod expected;
+mod ginkgo_arguments;
 mod lint;
 mod load;
 mod parallel;

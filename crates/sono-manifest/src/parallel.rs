@@ -8,14 +8,14 @@
 
 use std::{fmt, num::NonZeroU16, str::FromStr};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::{Definition, containers};
+use crate::{
+    Definition,
+    ginkgo_arguments::{self, variable},
+};
 
 const PARALLEL: &str = "E2E_PARALLEL";
-const GINKGO_ARGS: &str = "E2E_EXTRA_GINKGO_ARGS";
-/// Separator of the arguments in [`GINKGO_ARGS`], by default a space.
-const SEPARATOR: &str = "E2E_EXTRA_ARGS_SEP";
 /// First release that runs serial tests one at a time with several processes.
 const SERIAL_DECORATOR_SINCE: (u64, u64) = (1, 29);
 /// First release with Ginkgo 2, which supports `--procs`.
@@ -189,20 +189,13 @@ pub fn parallelize(
             _ => None,
         });
     };
-    let separator = variable(&definition.spec, SEPARATOR)
-        .filter(|separator| !separator.is_empty())
-        .unwrap_or(" ")
-        .to_owned();
-    let entry = containers::each(&definition.spec, "env").find(|entry| containers::name(entry) == GINKGO_ARGS);
-    let is_indirect = entry.is_some_and(|entry| entry.get("valueFrom").is_some_and(|from| !from.is_null()));
-    let own = variable(&definition.spec, GINKGO_ARGS).unwrap_or_default().to_owned();
-    if let Some(existing) = own.split(&*separator).find(|argument| sets_processes(argument)) {
+    if let Some(existing) = ginkgo_arguments::find(&definition.spec, &PROCESS_ARGUMENTS) {
         return Ok((existing != argument).then(|| ParallelNotice::Overridden {
             requested: parallel,
             argument: existing.to_owned(),
         }));
     }
-    if is_indirect {
+    if ginkgo_arguments::is_indirect(&definition.spec) {
         return Err(ParallelError::Indirect);
     }
     if is_before(PROCS_SINCE) && matches!(parallel, Parallel::Processes(_)) {
@@ -215,41 +208,8 @@ pub fn parallelize(
             version: version_text(),
         });
     }
-    // Ginkgo would read an empty argument as a package name.
-    let own = own.strip_suffix(&*separator).unwrap_or(&own);
-    let merged = if own.trim().is_empty() {
-        argument
-    } else {
-        format!("{own}{separator}{argument}")
-    };
-    set(&mut definition.spec, GINKGO_ARGS, &merged);
+    ginkgo_arguments::add(&mut definition.spec, &argument);
     Ok(None)
-}
-
-/// Value of the variable; the last entry with this name is effective.
-fn variable<'a>(container: &'a Value, name: &str) -> Option<&'a str> {
-    let named = containers::each(container, "env").filter(|entry| containers::name(entry) == name);
-    named.last()?.get("value")?.as_str()
-}
-
-fn set(container: &mut Value, name: &str, value: &str) {
-    let Some(list) = containers::list_mut(container, "env") else {
-        return;
-    };
-    let variable = json!({ "name": name, "value": value });
-    match list.iter_mut().rev().find(|entry| containers::name(entry) == name) {
-        Some(entry) => *entry = variable,
-        None => list.push(variable),
-    }
-}
-
-/// Whether the argument sets the number of processes: `--procs=4`, `-p`, `--nodes 4`.
-fn sets_processes(argument: &str) -> bool {
-    let Some(name) = argument.strip_prefix("--").or_else(|| argument.strip_prefix('-')) else {
-        return false;
-    };
-    let name = name.split_once('=').map_or(name, |(name, _)| name);
-    PROCESS_ARGUMENTS.contains(&name)
 }
 
 /// Release and text of the version in an image's tag, else of `kubernetes_version`.

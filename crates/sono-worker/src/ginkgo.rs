@@ -69,6 +69,9 @@ impl Output {
             self.counts.total = self.counts.total.saturating_add(total);
         } else if let Some(passed) = dots(line) {
             self.counts.passed += passed;
+        } else if line.starts_with("↺ [") {
+            // Passed after a failed attempt.
+            self.counts.passed += 1;
         } else if let Some(verdict) = line.strip_prefix("• [") {
             let is_failure = ["FAILED", "PANICKED", "TIMEDOUT", "INTERRUPTED", "ABORTED"]
                 .iter()
@@ -76,7 +79,7 @@ impl Output {
             if is_failure {
                 self.is_name_next = true;
             } else {
-                // A slow test, or one that passed on a retry.
+                // A slow test, or any passed test with `-v`.
                 self.counts.passed += 1;
             }
         }
@@ -109,7 +112,12 @@ fn test_name(line: &str) -> String {
         name = name.replacen(&format!(" [{step}]"), "", 1);
     }
     match name.rfind(" [") {
-        Some(labels) if name[labels..].contains(", ") && name.ends_with(']') => name.truncate(labels),
+        // A single label is the name of the SIG; no name ends with it.
+        Some(labels)
+            if name.ends_with(']') && (name[labels..].contains(", ") || name[labels..].starts_with(" [sig-")) =>
+        {
+            name.truncate(labels);
+        }
         _ => {}
     }
     name
@@ -156,6 +164,101 @@ Summarizing 2 Failures:
                 "[sig-node] Lease lease API should be available [Conformance]".to_owned(),
                 "[sig-node] Secrets should patch a secret [Conformance]".to_owned(),
             ],
+        }
+    }
+
+    /// The same verdicts in one process with `-v`: names precede steps, verdicts of passed tests have no name.
+    const VERBOSE_SERIAL: &str = "\
+Running Suite: Kubernetes e2e suite - /usr/local/bin
+Will run 6 of 3206 specs
+------------------------------
+[SynchronizedBeforeSuite]
+k8s.io/kubernetes/test/e2e/e2e.go:69
+  I1123 07:26:08.010000 21 e2e.go:119] kube-apiserver version: v1.37.2
+[SynchronizedBeforeSuite] PASSED [1.012 seconds]
+------------------------------
+SSS
+------------------------------
+P [PENDING]
+[sig-x] Volumes should wait [sig-x]
+------------------------------
+[sig-node] Pods should start [Conformance] [sig-node, Conformance]
+k8s.io/kubernetes/test/e2e/common/node/pods.go:20
+  STEP: Creating a kubernetes client @ 11/23/26 07:26:09.2
+  • [FAILED] is text of a test
+• [0.210 seconds]
+------------------------------
+SS
+------------------------------
+[sig-node] Lease lease API should be available [Conformance] [sig-node, Conformance]
+k8s.io/kubernetes/test/e2e/common/node/lease.go:75
+  STEP: SSS••
+• [FAILED] [30.002 seconds]
+[sig-node] Lease [BeforeEach] lease API should be available [Conformance] [sig-node, Conformance]
+  [It] k8s.io/kubernetes/test/e2e/common/node/lease.go:75
+------------------------------
+[sig-apps] Job should run a job to completion [sig-apps]
+k8s.io/kubernetes/test/e2e/apps/job.go:90
+↺ [FLAKEY TEST - TOOK 2 ATTEMPTS TO PASS] [6.412 seconds]
+------------------------------
+S [SKIPPED] [0.010 seconds]
+[sig-x] Nodes [It] should have a disk [sig-x]
+------------------------------
+• [0.001 seconds]
+------------------------------
+• [TIMEDOUT] [90.002 seconds]
+[sig-node] Secrets [It] should patch a secret [Conformance] [sig-node]
+------------------------------
+[sig-apps] Daemons should roll back [Serial] [Conformance] [sig-apps, Serial, Conformance]
+• [12.300 seconds]
+------------------------------
+";
+
+    /// The same verdicts in several processes with `-v`: verdicts precede names; serial tests are the last ones.
+    const VERBOSE_PARALLEL: &str = "\
+Will run 6 of 3206 specs
+Running in parallel across 4 processes
+SSSS
+------------------------------
+• [0.210 seconds]
+[sig-node] Pods should start [Conformance] [sig-node, Conformance]
+k8s.io/kubernetes/test/e2e/common/node/pods.go:20
+
+  Captured StdOut/StdErr Output >>
+  • [1.000 seconds]
+  << Captured StdOut/StdErr Output
+
+  Timeline >>
+  STEP: Creating a kubernetes client @ 11/23/26 07:26:09.2
+  << Timeline
+------------------------------
+• [FAILED] [30.002 seconds]
+[sig-node] Lease [BeforeEach] lease API should be available [Conformance] [sig-node, Conformance]
+k8s.io/kubernetes/test/e2e/common/node/lease.go:75
+------------------------------
+↺ [FLAKEY TEST - TOOK 2 ATTEMPTS TO PASS] [6.412 seconds]
+[sig-apps] Job should run a job to completion [sig-apps]
+------------------------------
+• [TIMEDOUT] [90.002 seconds]
+[sig-node] Secrets [It] should patch a secret [Conformance] [sig-node]
+------------------------------
+SS
+------------------------------
+• [0.001 seconds]
+[sig-node] Pods should stop [sig-node]
+------------------------------
+• [12.300 seconds]
+[sig-apps] Daemons should roll back [Serial] [Conformance] [sig-apps, Serial, Conformance]
+k8s.io/kubernetes/test/e2e/apps/daemon_set.go:90
+------------------------------
+";
+
+    #[test]
+    fn verbose_output_of_both_forms_is_counted() {
+        for text in [VERBOSE_SERIAL, VERBOSE_PARALLEL] {
+            let mut output = Output::default();
+            output.feed(text.as_bytes());
+            assert_eq!(output.counts(), Some(counts()), "{text}");
         }
     }
 

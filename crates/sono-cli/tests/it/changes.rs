@@ -339,6 +339,18 @@ fn number_of_parallel_tests_is_passed_to_ginkgo() {
             ],
             Some("--flake-attempts=2 --procs=4"),
         ),
+        (&["--mode", "certified-conformance"], Some("-v")),
+        (&["--mode", "certified-conformance", "--e2e-focus", "x"], Some("-v")),
+        (&["--mode", "quick"], None),
+        (
+            &[
+                "--mode=certified-conformance",
+                "--e2e-parallel=4",
+                "--plugin-env",
+                "e2e.E2E_EXTRA_GINKGO_ARGS=--a=1",
+            ],
+            Some("--a=1 -v --procs=4"),
+        ),
     ] {
         assert_eq!(arguments(flags).as_deref(), expected, "{flags:?}");
     }

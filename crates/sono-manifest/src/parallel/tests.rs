@@ -1,5 +1,9 @@
+use serde_json::json;
+
 use super::*;
-use crate::exactly;
+use crate::{exactly, ginkgo_arguments::VARIABLE as GINKGO_ARGS};
+
+const SEPARATOR: &str = "E2E_EXTRA_ARGS_SEP";
 
 /// The plugin e2e with this image and these variables.
 fn definition(image: &str, variables: &[(&str, &str)]) -> Definition {
