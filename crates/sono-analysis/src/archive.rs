@@ -192,16 +192,12 @@ impl<'a> ArchiveReader<'a> {
             return Ok(());
         }
         let (tree, read) = self.stream(plugin, content, |yaml, visit| stream_yaml(yaml, visit));
-        match read {
-            Ok(root) => {
-                let status = root.status;
-                self.keep(plugin, Tree { status, ..tree })
-            }
-            Err(_) => {
-                self.unread.push(plugin.to_owned());
-                self.check()
-            }
+        if let Ok(root) = read {
+            let status = root.status;
+            return self.keep(plugin, Tree { status, ..tree });
         }
+        self.unread.push(plugin.to_owned());
+        self.check()
     }
 
     fn keep(&mut self, plugin: &str, tree: Tree) -> io::Result<()> {

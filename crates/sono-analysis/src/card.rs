@@ -1,5 +1,8 @@
 //! The card of a run: what later runs are compared with, in some kilobytes (`meta/card.json`).
 
+mod changes;
+mod log;
+
 use std::{
     collections::{BTreeMap, HashMap},
     io::{self, BufRead as _, BufReader, Read},
@@ -12,6 +15,11 @@ use sha2::{Digest as _, Sha256};
 use sono_results::test_durations;
 use sono_types::layout;
 
+use self::log::log_line;
+pub use self::{
+    changes::{ClusterChange, cluster_changes},
+    log::LogLine,
+};
 use crate::{
     facts::Facts,
     finding::Certainty,
@@ -233,15 +241,6 @@ pub struct CardParts {
     lines: Option<Vec<LogLine>>,
 }
 
-/// A line of the run's log.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LogLine {
-    /// Time.
-    pub time: Timestamp,
-    /// Message, with the plugin and the node that it is about.
-    pub message: String,
-}
-
 /// What a report shows about a run, in addition to the causes of failures.
 #[derive(Debug, Clone, Default)]
 pub struct RunDetails {
@@ -334,7 +333,11 @@ impl CardParts {
                 focus: focus.unwrap_or_default(),
                 skip: skip.unwrap_or_default(),
             });
-        } else if rest.starts_with("/results/global/") && rest.ends_with(".xml") {
+        } else if rest.starts_with("/results/global/")
+            && std::path::Path::new(rest)
+                .extension()
+                .is_some_and(|extension| extension.eq_ignore_ascii_case("xml"))
+        {
             let left = limits::DURATION_FILE_BYTES.saturating_sub(self.duration_bytes);
             let mut bytes = Vec::new();
             content.take(left).read_to_end(&mut bytes)?;
@@ -474,38 +477,6 @@ fn short_hash(text: &str) -> String {
 fn text(value: Option<&Value>) -> Option<String> {
     let text = value?.as_str()?;
     Some(head(text, limits::NAME_BYTES).to_owned())
-}
-
-/// Time and message of a line of the run's log: JSON, or `time="…"` in text.
-fn log_line(line: &[u8]) -> Option<(Timestamp, String)> {
-    #[derive(Deserialize)]
-    struct Line {
-        time: String,
-        #[serde(default)]
-        msg: String,
-        #[serde(default)]
-        plugin_name: String,
-        #[serde(default)]
-        node: String,
-    }
-    let line = std::str::from_utf8(line).ok()?;
-    let Ok(Line {
-        time,
-        msg,
-        plugin_name,
-        node,
-    }) = serde_json::from_str::<Line>(line)
-    else {
-        let (time, rest) = line.strip_prefix("time=\"")?.split_once('"')?;
-        return Some((time.parse().ok()?, head(rest.trim(), limits::QUOTE_BYTES).to_owned()));
-    };
-    let parts = [msg, plugin_name, node];
-    let message = parts
-        .into_iter()
-        .filter(|part| !part.is_empty())
-        .collect::<Vec<_>>()
-        .join(", ");
-    Some((time.parse().ok()?, head(&message, limits::QUOTE_BYTES).to_owned()))
 }
 
 #[cfg(test)]

@@ -145,11 +145,7 @@ impl Facts {
                     self.add("architecture", &info.architecture);
                 }
             }
-            (None, "core_v1_namespaces") => {
-                if name == SYSTEM_NAMESPACE {
-                    self.id = fact(&object.metadata.uid);
-                }
-            }
+            (None, "core_v1_namespaces") if name == SYSTEM_NAMESPACE => self.id = fact(&object.metadata.uid),
             (None, "storage.k8s.io_v1_storageclasses") => {
                 let annotations = object.metadata.annotations.as_ref();
                 let is_default = annotations
@@ -164,7 +160,7 @@ impl Facts {
                 self.add("validating webhook", &name);
             }
             (None, "admissionregistration.k8s.io_v1_mutatingwebhookconfigurations") => {
-                self.add("mutating webhook", &name)
+                self.add("mutating webhook", &name);
             }
             (Some(namespace), "apps_v1_deployments" | "apps_v1_daemonsets" | "apps_v1_statefulsets") => {
                 self.workload(namespace, resource, &name, object);

@@ -124,7 +124,7 @@ impl TestHistory {
             interval: wilson(Counts::new(failures, judged.len())),
             flips,
             streak,
-            since: judged.iter().rev().take(streak).last().map(run),
+            since: judged.iter().rev().take(streak).next_back().map(run),
             last_failed: judged.iter().rev().find(failed).map(run),
             last_passed: judged.iter().rev().find(|one| !failed(one)).map(run),
         }

@@ -27,7 +27,8 @@ mod why;
 
 pub use archive::{ArchiveReader, ArchiveTexts, TextLimits};
 pub use card::{
-    Card, CardCluster, CardError, CardFailure, CardFilter, CardParts, CardPlugin, CardRun, LogLine, RunDetails,
+    Card, CardCluster, CardError, CardFailure, CardFilter, CardParts, CardPlugin, CardRun, ClusterChange, LogLine,
+    RunDetails, cluster_changes,
 };
 pub use diff::{Change, Diff, PluginTests, RunTests, TestChange, TestRun, compare};
 pub use evidence::{Event, Evidence, Pod};
@@ -38,10 +39,11 @@ pub use history::{
 };
 pub use identity::{TestId, identities};
 pub use limits::{
-    MAX_CARD_BYTES, MAX_CAUSES_BYTES, MAX_LOG_BYTES, MAX_LOGS, MAX_LOGS_BYTES, MAX_RULE_FILE_BYTES, MAX_WAIVER_FILE_BYTES,
+    MAX_CARD_BYTES, MAX_CAUSES_BYTES, MAX_LOG_BYTES, MAX_LOGS, MAX_LOGS_BYTES, MAX_RULE_FILE_BYTES,
+    MAX_WAIVER_FILE_BYTES,
 };
 pub use output::{ContainerLog, NodeState, TestOutput};
 pub use rules::{Class, Rule, RuleError, Rules};
-pub use verdicts::{NodeGroup, TestStatus};
+pub use verdicts::{NodeGroup, TestStatus, test_name};
 pub use waivers::{Judged, Problem, ProblemKind, RunFacts, Waiver, WaiverError, Waivers};
 pub use why::{Cause, FailureView, Key, Unexplained, Why, WhyError, explain};

@@ -198,7 +198,7 @@ impl TestList {
 }
 
 /// Name of a test without the prefix of Ginkgo, within the limit.
-pub(crate) fn test_name(name: &str) -> &str {
+pub fn test_name(name: &str) -> &str {
     head(name.trim_start_matches(GINKGO_PREFIX).trim(), limits::NAME_BYTES)
 }
 

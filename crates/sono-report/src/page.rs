@@ -79,13 +79,13 @@ fn source(text: &str) -> String {
 /// What the script shows.
 #[derive(Serialize)]
 struct Data {
-    plugins: Vec<Tests>,
+    plugins: Vec<PluginTests>,
     /// By the position of the failure; shorter than the list of failures if limits apply.
     evidence: Vec<Evidence>,
 }
 
 #[derive(Serialize)]
-struct Tests {
+struct PluginTests {
     name: String,
     tests: Vec<String>,
     ids: Vec<String>,
@@ -101,7 +101,7 @@ struct Evidence {
 
 impl Data {
     fn of(input: &Input<'_>) -> Self {
-        let plugins = input.run.card.plugins.iter().map(|plugin| Tests {
+        let plugins = input.run.card.plugins.iter().map(|plugin| PluginTests {
             name: visible(&plugin.name),
             tests: plugin.tests.iter().map(|name| visible(name)).collect(),
             ids: plugin.ids().iter().map(ToString::to_string).collect(),

@@ -24,7 +24,7 @@ fn card(files: &[(&str, &str)]) -> Card {
     texts.card.unwrap().card(&why)
 }
 
-const TREE: &str = r#"name: e2e
+const TREE: &str = r"name: e2e
 status: failed
 items:
 - name: junit_01.xml
@@ -45,7 +45,7 @@ items:
           In [It] at: test.go:1 @ 01/01/26 00:00:00
     - name: '[sig-c] is not selected'
       status: skipped
-"#;
+";
 
 const DEFINITION: &str = r#"{"Definition": {"spec": {"image": "suite:v1.37.2",
     "env": [{"name": "E2E_FOCUS", "value": "sig"}, {"name": "OTHER"}]}}}"#;
@@ -204,4 +204,56 @@ fn card_of_450_tests_is_small() {
     packed.write_all(found.to_json().unwrap().as_bytes()).unwrap();
     let bytes = packed.finish().unwrap().len();
     assert!(bytes <= 16 << 10, "{bytes} bytes");
+}
+
+#[test]
+fn changes_of_the_cluster_are_named() {
+    let cluster = |server: &str, nodes: u64, facts: &[(&str, &[&str])]| CardCluster {
+        server: server.to_owned(),
+        nodes,
+        facts: facts
+            .iter()
+            .map(|(kind, values)| {
+                (
+                    (*kind).to_owned(),
+                    values.iter().map(|value| (*value).to_owned()).collect(),
+                )
+            })
+            .collect(),
+        ..CardCluster::default()
+    };
+    let before = cluster(
+        "v1.36.3",
+        2,
+        &[
+            ("kubelet", &["v1.36.3"]),
+            ("kernel", &["6.1"]),
+            ("storage class", &["a"]),
+        ],
+    );
+    let after = cluster(
+        "v1.37.2",
+        2,
+        &[
+            ("kubelet", &["v1.36.3", "v1.37.2"]),
+            ("kernel", &["6.1"]),
+            ("CSI driver", &["d"]),
+        ],
+    );
+    let change = |kind: &str, before: &[&str], after: &[&str]| ClusterChange {
+        kind: kind.to_owned(),
+        before: before.iter().map(|value| (*value).to_owned()).collect(),
+        after: after.iter().map(|value| (*value).to_owned()).collect(),
+    };
+    assert_eq!(
+        cluster_changes(&before, &after),
+        [
+            change("Kubernetes", &["v1.36.3"], &["v1.37.2"]),
+            change("kubelet", &[], &["v1.37.2"]),
+            change("storage class", &["a"], &[]),
+            change("CSI driver", &[], &["d"]),
+        ]
+    );
+    assert_eq!(cluster_changes(&before, &before), []);
+    assert_eq!(cluster_changes(&before, &cluster("", 0, &[])), []);
 }

@@ -1,5 +1,12 @@
 //! Synthetic histories of 200 runs of 450 tests with known failure rates.
 
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "random numbers of a test"
+)]
+
 use super::*;
 
 const RUNS: usize = 200;

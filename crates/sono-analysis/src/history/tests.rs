@@ -1,3 +1,10 @@
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::float_cmp,
+    reason = "small counts, and values that are exact"
+)]
+
 use super::*;
 
 /// Outcomes as letters: p(assed), f(ailed), r(etried), i(nfrastructure). The runs are named by their position.

@@ -59,11 +59,9 @@ pub enum DiffOutput {
     Markdown,
 }
 
-/// Classes of changes that archives can prove. Flakes and durations are not part of archives.
+/// Classes of changes that archives can prove. Flakes require a history.
 fn classes() -> impl TypedValueParser<Value = Change> {
-    let classes = Change::ALL
-        .into_iter()
-        .filter(|change| !matches!(change, Change::KnownFlake | Change::Slower));
+    let classes = Change::ALL.into_iter().filter(|change| *change != Change::KnownFlake);
     PossibleValuesParser::new(classes.map(Change::as_str)).map(|word| {
         let change = Change::ALL.into_iter().find(|change| change.as_str() == word);
         change.unwrap_or(Change::Regression)

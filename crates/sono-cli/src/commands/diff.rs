@@ -5,7 +5,7 @@ mod read;
 use std::{collections::BTreeSet, path::Path};
 
 use serde::Serialize;
-use sono_analysis::{Change, Diff, compare};
+use sono_analysis::{Change, ClusterChange, Diff, cluster_changes, compare};
 use sono_bundle::{Bundle, ReadLimits};
 use sono_types::exit;
 
@@ -50,11 +50,12 @@ pub(super) fn diff(arguments: &args::Diff, printer: &Printer) -> Result<u8, CliE
     if !only.is_empty() {
         found.changes.retain(|change| only.contains(&change.change));
     }
+    let cluster = cluster_changes(&before_run.cluster, &after_run.cluster);
     let comparison = Comparison {
         counts: &counts,
         shown: &found,
         is_selected: !only.is_empty(),
-        kubernetes: [before_run.kubernetes.as_deref(), after_run.kubernetes.as_deref()],
+        cluster: &cluster,
     };
     match output {
         DiffOutput::Table => printer.line(&view::table(&comparison))?,
@@ -64,6 +65,7 @@ pub(super) fn diff(arguments: &args::Diff, printer: &Printer) -> Result<u8, CliE
                 schema: SCHEMA,
                 before: RunView::of(before, &before_run),
                 after: RunView::of(after, &after_run),
+                cluster: &cluster,
                 diff: &found,
             };
             let text = serde_json::to_string(&document)
@@ -96,6 +98,7 @@ struct Document<'a> {
     schema: u32,
     before: RunView<'a>,
     after: RunView<'a>,
+    cluster: &'a [ClusterChange],
     #[serde(flatten)]
     diff: &'a Diff,
 }
@@ -111,7 +114,7 @@ impl<'a> RunView<'a> {
     fn of(archive: &Path, run: &'a Run) -> Self {
         Self {
             archive: archive.display().to_string(),
-            kubernetes: run.kubernetes.as_deref(),
+            kubernetes: Some(run.cluster.server.as_str()).filter(|version| !version.is_empty()),
         }
     }
 }

@@ -27,6 +27,13 @@ pub(super) fn read(bundle: &Bundle, plugin: Option<&str>) -> Result<Failures, Cl
     check(bundle, plugin, failures)
 }
 
+/// Also reads what the run's card contains.
+pub(super) fn with_card(bundle: &Bundle, plugin: Option<&str>) -> Result<Failures, CliError> {
+    let reader = ArchiveReader::new(plugin, limits(bundle)).with_card();
+    let failures = read_with(bundle, reader, &mut |_, _| Ok(()))?;
+    check(bundle, plugin, failures)
+}
+
 /// Also reads what a report shows. `others` may read the files that have no meaning for it.
 pub(super) fn with_details(bundle: &Bundle, others: &mut OtherFiles<'_>) -> Result<Failures, CliError> {
     let failures = read_with(bundle, ArchiveReader::new(None, limits(bundle)).with_details(), others)?;
@@ -80,7 +87,7 @@ fn read_with(
                 })
             })?,
             Err(error) => {
-                problems.push(CliError::new(format!("cannot read the results of plugin `{name}`")).caused_by(&error))
+                problems.push(CliError::new(format!("cannot read the results of plugin `{name}`")).caused_by(&error));
             }
         }
     }

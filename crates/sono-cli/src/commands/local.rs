@@ -197,11 +197,12 @@ const CLUSTER_ONLY: [&str; 52] = [
 ];
 /// All other flags of `run`.
 #[cfg(test)]
-const LOCAL_FLAGS: [&str; 13] = [
+const LOCAL_FLAGS: [&str; 14] = [
     "allow-http",
     "config",
     "exit-code",
     "keep",
+    "report",
     "local",
     "plugin",
     "plugin-env",

@@ -83,9 +83,8 @@ fn check_replaceable(path: &Path, force: bool) -> Result<(), CliError> {
         CliError::new(format!("`{}` exists and is {what}", path.display()))
             .hint("choose another file with -o; `sono report --force` replaces any file")
     };
-    let metadata = match fs_err::symlink_metadata(path) {
-        Ok(metadata) => metadata,
-        Err(_) => return Ok(()),
+    let Ok(metadata) = fs_err::symlink_metadata(path) else {
+        return Ok(());
     };
     if !metadata.is_file() {
         return Err(refused("not a regular file"));

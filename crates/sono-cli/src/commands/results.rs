@@ -130,14 +130,19 @@ fn of_archive(archive: &Path, shown: &str, arguments: &args::Results, printer: &
     if !exit_code {
         return Ok(exit::SUCCESS);
     }
-    if plugin.as_deref() == Some(HEALTH_PLUGIN) {
-        return Ok(match health(&gathered)? {
+    verdict(&gathered, plugin.as_deref())
+}
+
+/// The exit code for the results, or for the cluster's health if only that is requested.
+fn verdict(gathered: &Gathered, plugin: Option<&str>) -> Result<u8, CliError> {
+    if plugin == Some(HEALTH_PLUGIN) {
+        return Ok(match health(gathered)? {
             None => exit::RESULTS_UNKNOWN,
             Some(health) if is_healthy(&health) => exit::SUCCESS,
             Some(_) => exit::RESULTS_FAILED,
         });
     }
-    let statuses = statuses(&gathered);
+    let statuses = statuses(gathered);
     Ok(judgement::of_results(statuses.iter().map(String::as_str)))
 }
 

@@ -90,17 +90,12 @@ pub(super) async fn run(
     let canaries = canaries.map(|scope| Canaries::new(scope, uuid::Uuid::new_v4().as_u128()));
     let fetches = rm || canaries.is_some();
     let wait = wait_limit(wait, rm, canaries.is_some(), printer)?;
-    if exit_code && wait.is_none() && !is_local {
-        return Err(CliError::new("--exit-code requires --wait, --rm or --local").hint("add --wait"));
-    }
+    check_combination(exit_code, wait.is_some() || is_local, report_path.as_deref())?;
     if is_local {
         local::check_flags(given)?;
         let plan = RunPlan::new(flags, given, level, printer)?;
         let limit = wait.map(|limit| limit.limit);
         return Box::pin(local::run(plan, limit, wait_output, exit_code, log, printer)).await;
-    }
-    if let Some(file) = &report_path {
-        report_file::check(file)?;
     }
     let checks = Checks::new(preflight)?;
     let (cluster, run) = if let Some(file) = file {
@@ -125,10 +120,7 @@ pub(super) async fn run(
         printer,
     };
     if dry_run {
-        creation.check(objects.clone()).await?;
-        printer.document(Format::Yaml, &to_manifest(&objects))?;
-        printer.note("dry run: all checks passed; nothing was created");
-        return Ok(exit::SUCCESS);
+        return check_only(&creation, objects, printer).await;
     }
     let created_roles = objects.iter().any(|object| text(object, "/kind") == "ClusterRole");
     let created = creation.create(objects).await?;
@@ -168,16 +160,26 @@ pub(super) async fn run(
         namespace,
         cluster: cluster_arguments,
     };
-    let rest = Finish {
-        canaries,
-        deletes: rm.then_some(created_roles),
-        keep,
-        report: report_path,
-        code,
-    };
+    let rest = Finish::new((canaries, rm.then_some(created_roles)), (keep, report_path), code);
     let code = Box::pin(finish(&cluster, location, (&identity, &created), rest, printer)).await;
     tracing::debug!(elapsed_ms = millis(started), "returning");
     code
+}
+
+/// Refuses flags that are useless together, and a file that a report must not replace.
+fn check_combination(exit_code: bool, has_outcome: bool, report: Option<&Path>) -> Result<(), CliError> {
+    if exit_code && !has_outcome {
+        return Err(CliError::new("--exit-code requires --wait, --rm or --local").hint("add --wait"));
+    }
+    report.map_or(Ok(()), report_file::check)
+}
+
+/// Checks the objects and prints them.
+async fn check_only(creation: &Creation<'_>, objects: Vec<Value>, printer: &Printer) -> Result<u8, CliError> {
+    creation.check(objects.clone()).await?;
+    printer.document(Format::Yaml, &to_manifest(&objects))?;
+    printer.note("dry run: all checks passed; nothing was created");
+    Ok(exit::SUCCESS)
 }
 
 /// Prints which run was created, and on a terminal where.
@@ -232,6 +234,22 @@ struct Finish {
     report: Option<PathBuf>,
     /// Exit code of the run.
     code: u8,
+}
+
+impl Finish {
+    fn new(
+        (canaries, deletes): (Option<Canaries>, Option<bool>),
+        (keep, report): (Option<u32>, Option<PathBuf>),
+        code: u8,
+    ) -> Self {
+        Self {
+            canaries,
+            deletes,
+            keep,
+            report,
+            code,
+        }
+    }
 }
 
 /// Retrieves the archive of a complete run, searches it for canaries, and deletes the run or the canaries. Returns the exit

@@ -141,13 +141,6 @@ pub(super) fn print_causes(
     print(why, &failures, shown, None, output, printer)
 }
 
-/// Causes of all failures of an archive.
-pub(super) fn causes(bundle: &Bundle, plugin: Option<&str>) -> Result<Why, CliError> {
-    let rules = Rules::built_in().map_err(|error| CliError::new("cannot read the rules").caused_by(&error))?;
-    let failures = read::failures(bundle, plugin)?;
-    Ok(explain(&rules, &failures.outputs, &failures.logs))
-}
-
 /// Whether an argument is an archive rather than a test or a cause.
 fn is_archive(argument: &Path) -> bool {
     let text = argument.as_os_str().to_string_lossy();

@@ -1,6 +1,6 @@
 //! What changed between two runs. Pure.
 
-use sono_analysis::{Change, Diff, TestChange};
+use sono_analysis::{Change, ClusterChange, Diff, TestChange};
 
 use super::words::grouped;
 use crate::output::{Markdown, Text, Tone, markdown, text};
@@ -18,8 +18,8 @@ pub(crate) struct Comparison<'a> {
     pub(crate) shown: &'a Diff,
     /// Whether the user selected classes. Otherwise failures that did not change are only counted.
     pub(crate) is_selected: bool,
-    /// Versions of Kubernetes.
-    pub(crate) kubernetes: [Option<&'a str>; 2],
+    /// What changed in the cluster.
+    pub(crate) cluster: &'a [ClusterChange],
 }
 
 impl Comparison<'_> {
@@ -42,12 +42,9 @@ impl Comparison<'_> {
         words.join(", ")
     }
 
-    /// `Kubernetes v1.36.3 → v1.37.2`
-    fn cluster(&self) -> Option<String> {
-        match self.kubernetes {
-            [Some(before), Some(after)] if before != after => Some(format!("Kubernetes {before} → {after}")),
-            _ => None,
-        }
+    /// `Kubernetes v1.36.3 → v1.37.2`, `storage class: removed slow`
+    fn cluster(&self) -> Vec<String> {
+        self.cluster.iter().flat_map(cluster_lines).collect()
     }
 
     /// Changes by class.
@@ -58,6 +55,30 @@ impl Comparison<'_> {
         let groups = classes.map(|class| (class, of(class).collect::<Vec<_>>()));
         groups.filter(|(_, changes)| !changes.is_empty()).collect()
     }
+}
+
+/// A line for each value, or one for a value that replaces another.
+fn cluster_lines(change: &ClusterChange) -> Vec<String> {
+    let ClusterChange { kind, before, after } = change;
+    if let ([before], [after]) = (before.as_slice(), after.as_slice()) {
+        return vec![format!("{kind} {before} → {after}")];
+    }
+    // A workload with another image or another number of replicas has the same name.
+    let name = |value: &str| value.split_once(": ").map(|(name, _)| name.to_owned());
+    let mut lines = Vec::new();
+    let mut added: Vec<&String> = after.iter().collect();
+    for value in before {
+        let same = added
+            .iter()
+            .position(|other| name(value).is_some() && name(value) == name(other));
+        match same.map(|at| added.remove(at)) {
+            Some(other) => lines.push(format!("{kind} {value} → {other}")),
+            None => lines.push(format!("{kind}: removed {value}")),
+        }
+    }
+    lines.extend(added.iter().map(|value| format!("{kind}: added {value}")));
+    lines.truncate(MAX_ROWS);
+    lines
 }
 
 fn noun(change: Change, count: usize) -> &'static str {
@@ -84,7 +105,7 @@ fn noun(change: Change, count: usize) -> &'static str {
 /// For the terminal.
 pub(crate) fn table(comparison: &Comparison<'_>) -> Text {
     let mut lines = vec![Text::from(comparison.headline())];
-    lines.extend(comparison.cluster().map(Text::from));
+    lines.extend(comparison.cluster().into_iter().map(Text::from));
     for (class, changes) in comparison.groups() {
         lines.push(Text::default());
         let tone = match class {
@@ -117,8 +138,8 @@ pub(crate) fn markdown(comparison: &Comparison<'_>) -> Markdown {
         Markdown::default(),
         Markdown::text(&comparison.headline()),
     ];
-    if let Some(cluster) = comparison.cluster() {
-        lines.extend([Markdown::default(), Markdown::text(&cluster)]);
+    for line in comparison.cluster() {
+        lines.extend([Markdown::default(), Markdown::text(&line)]);
     }
     for (class, changes) in comparison.groups() {
         lines.push(Markdown::default());

@@ -34,6 +34,7 @@ mod plugins;
 mod preflight;
 mod query;
 mod redact;
+mod report;
 mod retrieve;
 #[cfg(unix)]
 mod rights;

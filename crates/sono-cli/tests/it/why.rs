@@ -1,6 +1,6 @@
 //! `sono why` and `sono rules`: causes of the failures in an archive.
 
-use std::{io::Read as _, path::Path};
+use std::path::Path;
 
 use serde_json::Value;
 
@@ -9,7 +9,7 @@ use crate::sono;
 const FAILURE: &str = "[FAILED] service is not reachable within 2m0s timeout on endpoint web:80 over TCP protocol";
 
 /// An archive with failures of the suite, a passed test, and a plugin without a result.
-fn write_run(directory: &Path) {
+pub(crate) fn write_run(directory: &Path) {
     let pulls = "STEP: Collecting events from namespace \"n-1\".\nI1122 19:21:59.9 28 dump.go:53] At 2026-11-22 19:21:58 +0000 UTC - event for p-1: {kubelet node1} Failed: Failed to pull image \"r/x:1\": not found\nI1122 19:21:59.9 28 resource.go:151] POD  NODE   PHASE    GRACE  CONDITIONS\nI1122 19:21:59.9 28 resource.go:158] p-1  node1  Pending         []\n";
     let porter = "STEP: Collecting events from namespace \"proxy-1\".\n";
     let test = |name: &str, log: &str| serde_json::json!({"name": name, "status": "failed", "details": {"failure": FAILURE, "system-err": log}});
@@ -234,24 +234,24 @@ fn bad_archives_are_reported() {
 #[test]
 fn causes_of_a_run_are_stored_and_shown() {
     let directory = tempfile::tempdir().unwrap();
-    let definition = "sonobuoy-config: {driver: Job, plugin-name: suite, result-format: junit}
+    // Without programs: the tests' PATH may have none.
+    let definition = r#"sonobuoy-config: {driver: Job, plugin-name: suite, result-format: junit}
 spec:
   name: plugin
   image: x
   command: [/bin/sh, -c]
   args:
   - |
-    cat >$SONOBUOY_RESULTS_DIR/j.xml <<'EOF'
-    <testsuite name='s'><testcase name='[It] pulls [Slow]' time='1.5'><failure>no</failure><system-err>
-    STEP: Collecting events from namespace \"n-1\".
-    I1122 19:21:59.9 28 dump.go:53] At 2026-11-22 19:21:58 +0000 UTC - event for p-1: {kubelet node1} Failed: Failed to pull image \"r/x:1\": not found
-    </system-err></testcase><testcase name='passes' time='0.25'/><testcase name='other'><skipped/></testcase></testsuite>
-    EOF
+    echo '<testsuite name="s"><testcase name="[It] pulls [Slow]" time="1.5"><failure>no</failure><system-err>
+    STEP: Collecting events from namespace "n-1".
+    I1122 19:21:59.9 28 dump.go:53] At 2026-11-22 19:21:58 +0000 UTC - event for p-1: {kubelet node1} Failed: Failed to pull image "r/x:1": not found
+    </system-err></testcase><testcase name="passes" time="0.25"/><testcase name="other"><skipped/></testcase></testsuite>' >$SONOBUOY_RESULTS_DIR/j.xml
     echo $SONOBUOY_RESULTS_DIR/j.xml >$SONOBUOY_RESULTS_DIR/done
-";
+"#;
     fs_err::write(directory.path().join("suite.yaml"), definition).unwrap();
     let run = sono(directory.path(), &["run", "--local", "-p", "suite.yaml"]);
     let archive = run.stdout.trim();
+    assert!(archive.ends_with(".tar.gz"), "{}", run.stderr);
     let bundle = sono_bundle::Bundle::open(&directory.path().join(archive)).unwrap();
     let mut texts = std::collections::BTreeMap::new();
     bundle
@@ -264,6 +264,12 @@ spec:
             Ok(std::ops::ControlFlow::Continue(()))
         })
         .unwrap();
+    assert_eq!(
+        texts.keys().collect::<Vec<_>>(),
+        ["meta/card.json", "plugins/suite/why.json"],
+        "{}",
+        run.stderr
+    );
     let (why, card) = (&texts["plugins/suite/why.json"], &texts["meta/card.json"]);
     crate::json_contract::check("why", why);
     crate::json_contract::check("card", card);
@@ -284,7 +290,7 @@ spec:
         )
     );
     assert_eq!(plugin["failures"][0]["cause"], "image-unavailable");
-    let causes = "\n1 failure: 1 explained by 1 cause, 0 unexplained\n\n1  Images cannot be pulled   sure   image-unavailable\n   1  r/x:1\n   next: sono images inspect; on the node: crictl pull r/x:1\n";
+    let causes = "\n1 failure: 1 explained by 1 cause, 0 unexplained\n\n1  Images cannot be pulled   likely   image-unavailable\n   1  r/x:1\n   next: sono images inspect; on the node: crictl pull r/x:1\n";
     let table = sono(directory.path(), &["results", archive, "-o", "table"]);
     assert!(table.stdout.ends_with(causes), "{}", table.stdout);
     // Sonobuoy's output, which scripts parse, does not change.

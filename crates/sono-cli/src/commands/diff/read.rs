@@ -1,21 +1,20 @@
 //! Reads the tests of a run from its archive.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     io::{self, Read},
     ops::ControlFlow,
 };
 
-use serde::Deserialize;
 use serde_json::Value;
-use sono_analysis::{Class, PluginTests, RunTests, TestOutput, TestRun};
+use sono_analysis::{CardCluster, Class, PluginTests, Rules, RunTests, TestOutput, TestRun, explain, test_name};
 use sono_bundle::{Bundle, ReadError};
 use sono_results::{Leaf, visit_leaves};
 use sono_types::layout;
 
-use crate::{commands::why, error::CliError, trees};
+use crate::{commands::failures, error::CliError, trees};
 
-/// Maximum size of a definition and of the file with the version, in bytes.
+/// Maximum size of a definition in bytes.
 const MAX_SMALL_BYTES: u64 = 4 << 20;
 /// Variables that select tests.
 const SELECTION: [&str; 2] = ["E2E_FOCUS", "E2E_SKIP"];
@@ -26,8 +25,8 @@ const DEFINITIONS: [&str; 2] = ["definition.json", "defintion.json"];
 #[derive(Debug, Default)]
 pub(super) struct Run {
     pub(super) tests: RunTests,
-    /// Version of Kubernetes.
-    pub(super) kubernetes: Option<String>,
+    /// Facts about the cluster.
+    pub(super) cluster: CardCluster,
     /// Plugins that cannot be read.
     pub(super) problems: Vec<CliError>,
 }
@@ -35,12 +34,25 @@ pub(super) struct Run {
 /// Kind and sentence of the cause of a failure, by plugin, file and name.
 type Causes = BTreeMap<(String, Option<String>, String), (Class, String)>;
 
+/// Durations of tests in seconds, by plugin and name without the prefix of Ginkgo.
+type Durations = BTreeMap<String, HashMap<String, f64>>;
+
 /// Reads the tests of all plugins or of one.
 pub(super) fn run(bundle: &Bundle, plugin: Option<&str>) -> Result<Run, CliError> {
     let unreadable = |error: &ReadError| CliError::of_archive(error.to_string(), error);
     let mut found = Run::default();
+    let rules = Rules::built_in().map_err(|error| CliError::new("cannot read the rules").caused_by(&error))?;
     // Fails if the archive has no results.
-    let why = why::causes(bundle, plugin)?;
+    let read = failures::with_card(bundle, plugin)?;
+    let why = explain(&rules, &read.texts.outputs, &read.texts.logs);
+    let card = read.texts.card.map(|parts| parts.card(&why)).unwrap_or_default();
+    let mut seconds = Durations::new();
+    for of_plugin in &card.plugins {
+        let timed = of_plugin.tests.iter().zip(&of_plugin.milliseconds);
+        let timed = timed.filter(|(_, milliseconds)| **milliseconds > 0);
+        let timed = timed.map(|(name, milliseconds)| (name.clone(), f64::from(*milliseconds) / 1000.0));
+        seconds.insert(of_plugin.name.clone(), timed.collect());
+    }
     let classes: BTreeMap<&str, Class> = why
         .causes
         .iter()
@@ -57,10 +69,6 @@ pub(super) fn run(bundle: &Bundle, plugin: Option<&str>) -> Result<Run, CliError
     let mut plugins = BTreeSet::new();
     let mut scopes: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
     let visited = bundle.visit(&mut |name, content| {
-        if name == layout::SERVER_VERSION {
-            found.kubernetes = version(content)?;
-            return Ok(ControlFlow::Continue(()));
-        }
         let parts = name.strip_prefix("plugins/").and_then(|rest| rest.split_once('/'));
         let Some((of, file)) = parts.filter(|(of, _)| plugin.is_none_or(|only| only == *of)) else {
             return Ok(ControlFlow::Continue(()));
@@ -81,7 +89,8 @@ pub(super) fn run(bundle: &Bundle, plugin: Option<&str>) -> Result<Run, CliError
         match files.tree() {
             Ok(root) => {
                 let mut tests = Vec::new();
-                visit_leaves(&root, &mut |leaf| tests.push(test(&name, leaf, &mut causes)));
+                let durations = seconds.get(&name);
+                visit_leaves(&root, &mut |leaf| tests.push(test(&name, leaf, durations, &mut causes)));
                 let scope = scopes.remove(&name).unwrap_or_default();
                 found.tests.plugins.insert(name, PluginTests { scope, tests });
             }
@@ -90,11 +99,13 @@ pub(super) fn run(bundle: &Bundle, plugin: Option<&str>) -> Result<Run, CliError
                 .push(CliError::new(format!("cannot read the results of plugin `{name}`")).caused_by(&error)),
         }
     }
+    found.cluster = card.cluster;
     Ok(found)
 }
 
-fn test(plugin: &str, leaf: Leaf<'_>, causes: &mut Causes) -> TestRun {
+fn test(plugin: &str, leaf: Leaf<'_>, durations: Option<&HashMap<String, f64>>, causes: &mut Causes) -> TestRun {
     let (name, status) = (leaf.item.name.clone(), leaf.item.status.clone());
+    let seconds = durations.and_then(|durations| durations.get(test_name(&name)).copied());
     let node = leaf.file.and_then(node);
     let output = TestOutput::of(plugin, leaf).filter(TestOutput::is_failed);
     let (message, cause) = match output {
@@ -110,7 +121,7 @@ fn test(plugin: &str, leaf: Leaf<'_>, causes: &mut Causes) -> TestRun {
         status,
         message,
         cause,
-        seconds: None,
+        seconds,
     }
 }
 
@@ -125,16 +136,6 @@ fn json(content: &mut dyn Read) -> io::Result<Value> {
     content.take(MAX_SMALL_BYTES).read_to_end(&mut text)?;
     // A damaged file states nothing.
     Ok(serde_json::from_slice(&text).unwrap_or_default())
-}
-
-fn version(content: &mut dyn Read) -> io::Result<Option<String>> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Version {
-        git_version: String,
-    }
-    let version = serde_json::from_value::<Version>(json(content)?);
-    Ok(version.ok().map(|version| version.git_version))
 }
 
 /// Collects the values of the variables that select tests: objects with `name` and `value`.

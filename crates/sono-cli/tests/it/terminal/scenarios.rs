@@ -156,6 +156,19 @@ fn results() -> Vec<Scenario> {
         Scenario::new("why", &["run", "--output", "markdown"]).of(Kind::Markdown),
         Scenario::new("why", &["run", "EVIL", "--output", "markdown"]).of(Kind::Markdown),
         Scenario::new("why", &["none-EVIL\u{9b}\u{1b}]0;t\u{7}.gz"]),
+        Scenario::new("report", &["none-EVIL\u{9b}\u{1b}]0;t\u{7}.gz"]),
+        Scenario::new("diff", &["run", archive, "--only", "still-failing"]),
+        Scenario::new(
+            "diff",
+            &["run", archive, "--only", "still-failing", "--output", "table"],
+        ),
+        Scenario::new("diff", &["run", archive, "--output", "json"]).of(Kind::Json),
+        Scenario::new(
+            "diff",
+            &["run", archive, "--only", "still-failing", "--output", "markdown"],
+        )
+        .of(Kind::Markdown),
+        Scenario::new("diff", &["run", "none-EVIL\u{9b}\u{1b}]0;t\u{7}.gz"]),
         Scenario::new("rules list", &["--output", "table"]).without_foreign_text(),
         Scenario::new("rules list", &["--output", "json"])
             .of(Kind::Json)

@@ -47,7 +47,7 @@ mod tests {
             </testsuite></wrong><testcase name='late' time='1'/>";
         let mut found = Vec::new();
         test_durations(text.as_bytes(), &mut |name, duration| {
-            found.push((name.to_owned(), duration))
+            found.push((name.to_owned(), duration));
         });
         let milliseconds = Duration::from_millis;
         assert_eq!(
