@@ -25,8 +25,19 @@ pub struct TextLimits {
     pub items: u64,
     /// Bytes of the texts of failed tests.
     pub bytes: u64,
+    /// What happens to texts beyond that limit.
+    pub beyond: BeyondLimit,
     /// Bytes of one tree of results.
     pub tree_bytes: u64,
+}
+
+/// What happens to texts of failed tests beyond the limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BeyondLimit {
+    /// Reading fails.
+    Refused,
+    /// They are left out and counted; verdicts are read.
+    LeftOut,
 }
 
 /// Texts of an archive.
@@ -36,6 +47,8 @@ pub struct ArchiveTexts {
     pub outputs: Vec<TestOutput>,
     /// Logs of containers in the namespaces of tests.
     pub logs: Vec<ContainerLog>,
+    /// Number of failed tests whose texts are left out.
+    pub left_out: u64,
     /// Plugins with results.
     pub plugins: BTreeSet<String>,
     /// The parts of the run's card, if they were requested.
@@ -237,7 +250,12 @@ impl<'a> ArchiveReader<'a> {
             return;
         };
         if output.is_failed() {
-            self.bytes = self.bytes.saturating_add(output.bytes());
+            let bytes = self.bytes.saturating_add(output.bytes());
+            if bytes > self.limits.bytes && self.limits.beyond == BeyondLimit::LeftOut {
+                self.found.left_out += 1;
+                return;
+            }
+            self.bytes = bytes;
         } else if self.passed_bytes < MAX_PASSED_BYTES.min(self.limits.bytes) {
             self.passed_bytes += output.bytes();
         } else {

@@ -39,6 +39,17 @@ pub struct Proof {
     pub text: String,
 }
 
+impl Proof {
+    /// `plugins/e2e/results/global/junit_01.xml, system-err, line 42`
+    pub fn place(&self) -> String {
+        let file = self.file.as_deref().unwrap_or("results");
+        let part = Some(self.part.as_str()).filter(|part| !part.is_empty());
+        let line = (self.line > 0).then(|| format!("line {}", self.line));
+        let parts = [Some(file.to_owned()), part.map(str::to_owned), line];
+        parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+    }
+}
+
 /// Cause of one failure.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {

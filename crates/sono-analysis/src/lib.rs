@@ -25,7 +25,7 @@ mod verdicts;
 mod waivers;
 mod why;
 
-pub use archive::{ArchiveReader, ArchiveTexts, TextLimits};
+pub use archive::{ArchiveReader, ArchiveTexts, BeyondLimit, TextLimits};
 pub use card::{
     Card, CardCluster, CardError, CardFailure, CardFilter, CardParts, CardPlugin, CardRun, ClusterChange, LogLine,
     RunDetails, cluster_changes,
@@ -39,8 +39,7 @@ pub use history::{
 };
 pub use identity::{TestId, identities};
 pub use limits::{
-    MAX_CARD_BYTES, MAX_CAUSES_BYTES, MAX_LOG_BYTES, MAX_LOGS, MAX_LOGS_BYTES, MAX_RULE_FILE_BYTES,
-    MAX_WAIVER_FILE_BYTES,
+    MAX_CAUSES_BYTES, MAX_LOG_BYTES, MAX_LOGS, MAX_LOGS_BYTES, MAX_RULE_FILE_BYTES, MAX_WAIVER_FILE_BYTES,
 };
 pub use output::{ContainerLog, NodeState, TestOutput};
 pub use rules::{Class, Rule, RuleError, Rules};

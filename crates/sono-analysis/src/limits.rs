@@ -65,8 +65,6 @@ pub(crate) const COMPILED_BYTES: usize = 1 << 20;
 /// Maximum memory of all compiled patterns for one kind of text in bytes.
 pub(crate) const SET_BYTES: usize = 32 << 20;
 
-/// Maximum size of a run's card in bytes.
-pub const MAX_CARD_BYTES: u64 = 16 << 20;
 /// Maximum size of a plugin's causes in bytes.
 pub const MAX_CAUSES_BYTES: u64 = 16 << 20;
 /// Maximum size of a rule file in bytes.

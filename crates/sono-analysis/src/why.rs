@@ -1,5 +1,7 @@
 //! Causes of all failures of an archive, and the evidence of one failure.
 
+mod view;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};

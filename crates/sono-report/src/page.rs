@@ -123,23 +123,9 @@ impl Data {
 
 impl Evidence {
     fn of(failure: &FailureView) -> Self {
-        let events = failure.events.iter().map(|event| {
-            let time = event.time.strip_suffix(" +0000 UTC").unwrap_or(&event.time);
-            format!("{time}  {}  {}: {}", event.object, event.reason, event.message)
-        });
-        let pods = failure.pods.iter().map(|pod| {
-            let ready = if pod.ready { "ready" } else { "not ready" };
-            let node = if pod.node.is_empty() { "no node" } else { &pod.node };
-            format!("{}  {}  {ready}  {node}", pod.name, pod.phase)
-        });
-        let parts: Vec<(&'static str, Vec<String>)> = vec![
-            ("Events", events.collect()),
-            ("Pods", pods.collect()),
-            ("Nodes", failure.nodes.clone()),
-            ("End of the log", failure.log.clone()),
-        ];
-        let filled = parts.into_iter().filter(|(_, lines)| !lines.is_empty());
-        let shown = filled.map(|(title, lines)| (title, lines.iter().map(|line| visible(line)).collect()));
+        // The message is in the page itself.
+        let parts = failure.evidence().into_iter().filter(|(title, _)| *title != "message");
+        let shown = parts.map(|(title, lines)| (title, lines.iter().map(|line| visible(line)).collect()));
         Self { parts: shown.collect() }
     }
 

@@ -46,7 +46,7 @@ function addEvidence() {
       continue;
     }
     const id = "evidence-" + article.dataset.failure;
-    const titles = evidence.parts.map(([title]) => title.toLowerCase()).join(", ");
+    const titles = evidence.parts.map(([title]) => title).join(", ");
     const button = make("button", { type: "button", "aria-expanded": "false", "aria-controls": id }, "Show " + titles);
     const place = make("div", { id, hidden: true });
     button.addEventListener("click", () => {

@@ -1,6 +1,6 @@
 //! The sections of the report, as static HTML.
 
-use sono_analysis::{Card, Certainty, FailureView, Proof, RunDetails, TestStatus, Why};
+use sono_analysis::{Card, Certainty, FailureView, RunDetails, TestStatus, Why};
 
 use crate::{
     html::Html,
@@ -187,6 +187,11 @@ fn one_failure(number: usize, failure: &FailureView, html: &mut Html) {
         .own("\" data-failure=\"")
         .number(number);
     html.own("\" data-test=\"").text(&failure.id.to_string()).own("\"><h3>");
+    let about: Vec<String> = [Some(failure.about()), failure.file.clone()]
+        .into_iter()
+        .flatten()
+        .collect();
+    let about = about.join(", ");
     let word = if failure.status == "timeout" {
         "timed out"
     } else {
@@ -196,7 +201,7 @@ fn one_failure(number: usize, failure: &FailureView, html: &mut Html) {
     html.own(" ")
         .text(&failure.name)
         .own("</h3>\n<p class=\"about\">")
-        .text(&about(failure))
+        .text(&about)
         .own("</p>\n");
     match &failure.sentence {
         Some(sentence) => {
@@ -212,7 +217,7 @@ fn one_failure(number: usize, failure: &FailureView, html: &mut Html) {
     }
     if let Some(proof) = failure.proof.first() {
         html.own("<figure><figcaption>Proof: ")
-            .text(&place(proof))
+            .text(&proof.place())
             .own("</figcaption>");
         html.own("<pre tabindex=\"0\">")
             .text(&proof.text)
@@ -227,26 +232,6 @@ fn one_failure(number: usize, failure: &FailureView, html: &mut Html) {
             .own("</pre>\n");
     }
     html.own("</article>\n");
-}
-
-fn about(failure: &FailureView) -> String {
-    let namespace = failure.namespace.as_ref().map(|name| format!("namespace {name}"));
-    let parts = [
-        Some(format!("plugin {}", failure.plugin)),
-        namespace,
-        failure.location.clone(),
-        failure.time.clone(),
-        failure.file.clone(),
-    ];
-    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
-}
-
-fn place(proof: &Proof) -> String {
-    let file = proof.file.as_deref().unwrap_or("results");
-    let part = Some(proof.part.as_str()).filter(|part| !part.is_empty());
-    let line = (proof.line > 0).then(|| format!("line {}", proof.line));
-    let parts = [Some(file.to_owned()), part.map(str::to_owned), line];
-    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 /// The place of the list of all tests, which the script makes.

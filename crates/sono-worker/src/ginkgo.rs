@@ -112,7 +112,7 @@ fn test_name(line: &str) -> String {
         name = name.replacen(&format!(" [{step}]"), "", 1);
     }
     match name.rfind(" [") {
-        // A single label is the name of the SIG; no name ends with it.
+        // A label alone is the name of a SIG, and test names do not end with one.
         Some(labels)
             if name.ends_with(']') && (name[labels..].contains(", ") || name[labels..].starts_with(" [sig-")) =>
         {
@@ -167,7 +167,7 @@ Summarizing 2 Failures:
         }
     }
 
-    /// The same verdicts in one process with `-v`: names precede steps, verdicts of passed tests have no name.
+    /// Output with `-v` of one process: the name of a test precedes its steps, and the line of a passed test has no name.
     const VERBOSE_SERIAL: &str = "\
 Running Suite: Kubernetes e2e suite - /usr/local/bin
 Will run 6 of 3206 specs

@@ -4,11 +4,12 @@ use sono_results::visit_leaves;
 use sono_types::Item;
 
 use super::*;
-use crate::{ArchiveReader, Rules, TextLimits, explain};
+use crate::{ArchiveReader, BeyondLimit, Rules, TextLimits, explain};
 
 const LIMITS: TextLimits = TextLimits {
     items: 100_000,
     bytes: 64 << 20,
+    beyond: BeyondLimit::Refused,
     tree_bytes: 64 << 20,
 };
 
@@ -256,4 +257,36 @@ fn changes_of_the_cluster_are_named() {
     );
     assert_eq!(cluster_changes(&before, &before), []);
     assert_eq!(cluster_changes(&before, &cluster("", 0, &[])), []);
+}
+
+#[test]
+fn card_is_whole_if_texts_are_left_out() {
+    let limits = TextLimits {
+        bytes: 10,
+        beyond: BeyondLimit::LeftOut,
+        ..LIMITS
+    };
+    let mut reader = ArchiveReader::new(None, limits).with_card();
+    reader
+        .file("plugins/e2e/sonobuoy_results.yaml", &mut TREE.as_bytes())
+        .unwrap();
+    let texts = reader.finish();
+    assert_eq!((texts.outputs.len(), texts.left_out), (0, 1));
+    let found = texts.card.unwrap().card(&Why::default());
+    assert_eq!(
+        (found.plugins[0].statuses.as_str(), found.plugins[0].failures.len()),
+        ("pf", 1)
+    );
+    let mut refused = ArchiveReader::new(
+        None,
+        TextLimits {
+            beyond: BeyondLimit::Refused,
+            ..limits
+        },
+    );
+    let error = refused.file("plugins/e2e/sonobuoy_results.yaml", &mut TREE.as_bytes());
+    assert_eq!(
+        error.unwrap_err().to_string(),
+        "the texts of failures have more than 10 bytes"
+    );
 }

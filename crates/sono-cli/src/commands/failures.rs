@@ -5,7 +5,7 @@ use std::{
     ops::ControlFlow,
 };
 
-use sono_analysis::{ArchiveReader, ArchiveTexts, TextLimits};
+use sono_analysis::{ArchiveReader, ArchiveTexts, BeyondLimit, TextLimits};
 use sono_bundle::{Bundle, ReadError};
 use sono_types::layout;
 
@@ -59,6 +59,7 @@ fn limits(bundle: &Bundle) -> TextLimits {
     TextLimits {
         items: limits.max_items,
         bytes: limits.max_parsed_bytes,
+        beyond: BeyondLimit::Refused,
         tree_bytes: limits.max_tree_bytes,
     }
 }

@@ -43,7 +43,7 @@ pub(super) fn why(arguments: &args::Why, printer: &Printer) -> Result<u8, CliErr
     let archives = in_runtime(retrieve::fetch_unseen(retrieval, printer))?;
     let archive = archives
         .first()
-        .ok_or_else(|| CliError::new("the run has no archive"))?;
+        .ok_or_else(|| CliError::new("cannot find the archive of the run"))?;
     of_archive(archive, ("--run", subject), &rules, arguments, printer)
 }
 
@@ -116,12 +116,10 @@ pub(super) fn note_stored(archive: &Path, printer: &Printer) {
     for line in view::notes(&all) {
         printer.note(&line);
     }
-    if all.failed > 0 {
-        printer.note(&format!(
-            "hint: for the causes with their evidence: sono why {}",
-            archive.display()
-        ));
-    }
+    printer.note(&format!(
+        "hint: for the causes with their evidence: sono why {}",
+        archive.display()
+    ));
 }
 
 /// Prints the causes below the results of an archive.
@@ -168,9 +166,9 @@ fn print(
                     selected.contains(&(number - 1))
                 });
             }
-            let text = serde_json::to_string(&why);
+            let text = why.to_json();
             let text = text.map_err(|error| CliError::new("cannot write the causes").caused_by(&error))?;
-            printer.document(Format::Json, &format!("{text}\n"))
+            printer.document(Format::Json, &text)
         }
         WhyOutput::Markdown => printer.markdown(&view::markdown(&why, selected.as_deref())),
         WhyOutput::Table => {

@@ -2,7 +2,7 @@
 
 mod markdown;
 
-use sono_analysis::{Cause, Certainty, FailureView, Proof, Why};
+use sono_analysis::{Cause, Certainty, FailureView, Why};
 
 use super::words::{counted, grouped};
 use crate::output::{Text, Tone, text};
@@ -142,7 +142,7 @@ fn list(why: &Why, selected: &[usize]) -> Vec<Text> {
             None => lines.extend(failure.message.lines().take(3).map(|line| text!["  ", line])),
         }
         if let Some(proof) = failure.proof.first() {
-            lines.push(text!["  ", place(proof), ": ", &proof.text]);
+            lines.push(text!["  ", proof.place(), ": ", &proof.text]);
         }
     }
     if selected.len() > MAX_FAILURES {
@@ -151,54 +151,10 @@ fn list(why: &Why, selected: &[usize]) -> Vec<Text> {
     lines
 }
 
-/// `plugins/e2e/results/global/junit_01.xml, system-err, line 42`
-fn place(proof: &Proof) -> String {
-    let file = proof.file.as_deref().unwrap_or("results");
-    let part = Some(proof.part.as_str()).filter(|part| !part.is_empty());
-    let line = (proof.line > 0).then(|| format!("line {}", proof.line));
-    let parts = [Some(file.to_owned()), part.map(str::to_owned), line];
-    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
-}
-
-/// `plugin e2e, namespace dns-1, k8s.io/…/dns.go:12, 11/22/26 19:35:45.56`
-fn about(failure: &FailureView) -> String {
-    let namespace = failure.namespace.as_ref().map(|name| format!("namespace {name}"));
-    let parts = [
-        Some(format!("plugin {}", failure.plugin)),
-        namespace,
-        failure.location.clone(),
-        failure.time.clone(),
-    ];
-    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
-}
-
-/// Titles and lines of the evidence of a failure, except for its cause.
-fn evidence(failure: &FailureView) -> Vec<(&'static str, Vec<String>)> {
-    let events = failure.events.iter().map(|event| {
-        let time = event.time.strip_suffix(" +0000 UTC").unwrap_or(&event.time);
-        format!("{time}  {}  {}: {}", event.object, event.reason, event.message)
-    });
-    let pods = failure.pods.iter().map(|pod| {
-        let ready = if pod.ready { "ready" } else { "not ready" };
-        let node = if pod.node.is_empty() { "no node" } else { &pod.node };
-        format!("{}  {}  {ready}  {node}", pod.name, pod.phase)
-    });
-    let all = vec![
-        ("message", failure.message.lines().map(str::to_owned).collect()),
-        ("events", events.collect()),
-        ("pods", pods.collect()),
-        ("nodes", failure.nodes.clone()),
-        ("end of the log", failure.log.clone()),
-    ];
-    all.into_iter()
-        .filter(|(_, lines): &(_, Vec<String>)| !lines.is_empty())
-        .collect()
-}
-
 fn failure(failure: &FailureView) -> Vec<Text> {
     let mut lines = vec![
         text![Tone::Bad.paint("✗"), " ", &failure.name],
-        text!["  ", about(failure)],
+        text!["  ", failure.about()],
         Text::default(),
     ];
     match (&failure.cause, &failure.sentence) {
@@ -206,14 +162,14 @@ fn failure(failure: &FailureView) -> Vec<Text> {
             let sure = certainty(failure.certainty.unwrap_or(Certainty::Likely));
             lines.push(text!["cause   ", sentence, "   ", sure, "   ", cause]);
             for proof in &failure.proof {
-                lines.push(text!["proof   ", place(proof)]);
+                lines.push(text!["proof   ", proof.place()]);
                 lines.push(text!["          ", &proof.text]);
             }
             lines.extend(failure.next.iter().map(|next| text!["next    ", next]));
         }
         _ => lines.push("cause   no known cause; the evidence is below".into()),
     }
-    for (title, rows) in evidence(failure) {
+    for (title, rows) in failure.evidence() {
         lines.push(Text::default());
         lines.push(Text::own(title));
         lines.extend(rows.into_iter().map(|row| text!["  ", row]));

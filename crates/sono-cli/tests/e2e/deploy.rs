@@ -204,7 +204,13 @@ fn await_job(namespace: &str, job: &str) {
                 .map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
             panic!("{job} is not complete: {ended}\n{log:?}\n{pods}\n{events}");
         }
-        std::thread::sleep(Duration::from_millis(500));
+        // Returns early when the job is complete; a job that failed is seen in the next turn.
+        let wait = ["wait", "--for=condition=complete", "--timeout=5s", job];
+        let waited = Command::new(kubectl_program())
+            .args(["-n", namespace])
+            .args(wait)
+            .output();
+        waited.expect("kubectl starts");
     }
 }
 

@@ -1,10 +1,11 @@
-use sono_analysis::{ArchiveReader, Rules, TextLimits, explain};
+use sono_analysis::{ArchiveReader, BeyondLimit, Rules, TextLimits, explain};
 
 use super::*;
 
 const LIMITS: TextLimits = TextLimits {
     items: 100_000,
     bytes: 64 << 20,
+    beyond: BeyondLimit::Refused,
     tree_bytes: 64 << 20,
 };
 

@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use sono_analysis::{ArchiveReader, ArchiveTexts, RuleError, Rules, TestOutput, TextLimits, Why, explain};
+use sono_analysis::{ArchiveReader, ArchiveTexts, BeyondLimit, RuleError, Rules, TestOutput, TextLimits, Why, explain};
 use sono_bundle::{Bundle, ReadError, StoreError, write_durably};
 use sono_types::layout;
 
@@ -19,6 +19,7 @@ use crate::durability::disk_full::IsDiskFull;
 const LIMITS: TextLimits = TextLimits {
     items: 2_000_000,
     bytes: 16 << 20,
+    beyond: BeyondLimit::LeftOut,
     tree_bytes: 1 << 30,
 };
 
@@ -35,6 +36,10 @@ pub(super) enum NotExplained {
     Store(#[from] StoreError),
     #[error("cannot record that causes are being searched")]
     Marker(#[source] io::Error),
+    #[error("the texts of the failures have more than {} MiB: sono why reads them", LIMITS.bytes >> 20)]
+    TooLarge,
+    #[error("the results of plugin {0} cannot be read again")]
+    Unread(String),
     #[error("the aggregator ended while it searched the causes")]
     EndedTheProcess,
     #[error("the search panicked, which is a bug in sono")]
@@ -73,11 +78,17 @@ fn explain_run(directory: &Path) -> Result<(), NotExplained> {
     let bundle = Bundle::open(directory)?;
     let mut reader = ArchiveReader::new(None, LIMITS).with_card();
     bundle.visit(&mut |name, content| reader.file(name, content).map(ControlFlow::Continue))?;
+    let unread = reader.unread().into_iter().next();
     let ArchiveTexts {
-        outputs, logs, card, ..
+        outputs,
+        logs,
+        card,
+        left_out,
+        ..
     } = reader.finish();
     let mut all = Why::default();
-    if outputs.iter().any(TestOutput::is_failed) {
+    // Causes of a part of the failures would look like those of all.
+    if left_out == 0 && outputs.iter().any(TestOutput::is_failed) {
         let rules = Rules::built_in()?;
         for of_plugin in outputs.chunk_by(|one, other| one.plugin == other.plugin) {
             let why = explain(&rules, of_plugin, &logs);
@@ -91,5 +102,9 @@ fn explain_run(directory: &Path) -> Result<(), NotExplained> {
     if let Some(card) = card {
         write_durably(&directory.join(layout::CARD), card.card(&all).to_json()?.as_bytes())?;
     }
-    Ok(())
+    match unread {
+        _ if left_out > 0 => Err(NotExplained::TooLarge),
+        Some(plugin) => Err(NotExplained::Unread(plugin)),
+        None => Ok(()),
+    }
 }

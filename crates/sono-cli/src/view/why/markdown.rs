@@ -2,7 +2,7 @@
 
 use sono_analysis::{FailureView, Why};
 
-use super::{MAX_KEYS, about, evidence, headline, place, shown_keys};
+use super::{MAX_KEYS, headline, shown_keys};
 use crate::output::{Markdown, markdown};
 
 /// Maximum number of failures in a list. The size of comments is limited.
@@ -81,7 +81,7 @@ fn failure(failure: &FailureView) -> Vec<Markdown> {
     let mut lines = vec![
         markdown!["### ", Markdown::code(&failure.name)],
         Markdown::default(),
-        Markdown::text(&about(failure)),
+        Markdown::text(&failure.about()),
         Markdown::default(),
     ];
     match (&failure.cause, &failure.sentence) {
@@ -97,7 +97,7 @@ fn failure(failure: &FailureView) -> Vec<Markdown> {
                 ")"
             ]);
             for proof in &failure.proof {
-                lines.extend([Markdown::default(), Markdown::text(&place(proof)), Markdown::default()]);
+                lines.extend([Markdown::default(), Markdown::text(&proof.place()), Markdown::default()]);
                 lines.extend(Markdown::quoted([proof.text.as_str()], ""));
             }
             if let Some(next) = &failure.next {
@@ -106,7 +106,7 @@ fn failure(failure: &FailureView) -> Vec<Markdown> {
         }
         _ => lines.push("Cause: not known".into()),
     }
-    for (title, rows) in evidence(failure) {
+    for (title, rows) in failure.evidence() {
         lines.extend([
             Markdown::default(),
             markdown!["#### ", Markdown::text(title)],
