@@ -11,7 +11,6 @@ use std::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
 use sono_results::test_durations;
 use sono_types::layout;
 
@@ -27,7 +26,7 @@ use crate::{
     limits,
     lines::{content, head},
     rules::Class,
-    signature::signature,
+    signature::signature_hash,
     verdicts::{NodeGroup, TestList, TestStatus, test_name},
     why::Why,
 };
@@ -169,11 +168,16 @@ impl Card {
         struct Version {
             schema: u32,
         }
-        let Version { schema } = serde_json::from_slice(text)?;
+        let card: Result<Self, _> = serde_json::from_slice(text);
+        let schema = match &card {
+            Ok(card) => card.schema,
+            // A later version may have another form.
+            Err(_) => serde_json::from_slice(text).map_or(0, |Version { schema }| schema),
+        };
         if schema > SCHEMA {
             return Err(CardError::Newer(schema));
         }
-        let card: Self = serde_json::from_slice(text)?;
+        let card = card?;
         card.check()?;
         Ok(card)
     }
@@ -446,7 +450,7 @@ fn plugin_card(name: String, parts: PluginParts, why: &Why) -> CardPlugin {
             .collect();
         Some(CardFailure {
             test,
-            signature: short_hash(&signature(message)),
+            signature: signature_hash(message),
             class: class.map(|cause| cause.class),
             certainty: view.and_then(|view| view.certainty),
             cause,
@@ -465,13 +469,6 @@ fn plugin_card(name: String, parts: PluginParts, why: &Why) -> CardPlugin {
         skipped,
         left_out,
     }
-}
-
-/// First 8 hexadecimal digits of a SHA-256.
-fn short_hash(text: &str) -> String {
-    let mut digits = hex::encode(Sha256::digest(text));
-    digits.truncate(8);
-    digits
 }
 
 fn text(value: Option<&Value>) -> Option<String> {

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use crate::{
+    card::{Card, CardPlugin},
     identity::{TestId, identities},
     rules::Class,
     signature::signature,
@@ -49,6 +50,52 @@ pub struct TestRun {
     pub cause: Option<(Class, String)>,
     /// Duration, if known.
     pub seconds: Option<f64>,
+    /// What two equal failures have in common, if the message is not whole.
+    pub failure_key: Option<String>,
+}
+
+impl RunTests {
+    /// The tests in a run's card, without nodes.
+    pub fn of_card(card: &Card) -> Self {
+        let plugins = card
+            .plugins
+            .iter()
+            .map(|plugin| (plugin.name.clone(), PluginTests::of_card(plugin)));
+        Self {
+            plugins: plugins.collect(),
+        }
+    }
+}
+
+impl PluginTests {
+    fn of_card(plugin: &CardPlugin) -> Self {
+        let filter = plugin
+            .filter
+            .iter()
+            .flat_map(|filter| [("E2E_FOCUS", &filter.focus), ("E2E_SKIP", &filter.skip)]);
+        let tests = plugin.tests.iter().zip(plugin.verdicts());
+        let mut tests: Vec<TestRun> = tests
+            .map(|(name, verdict)| TestRun {
+                name: name.clone(),
+                status: verdict.status().to_owned(),
+                ..TestRun::default()
+            })
+            .collect();
+        for (test, milliseconds) in tests.iter_mut().zip(&plugin.milliseconds) {
+            test.seconds = (*milliseconds > 0).then(|| f64::from(*milliseconds) / 1000.0);
+        }
+        for failure in &plugin.failures {
+            if let Some(test) = tests.get_mut(failure.test) {
+                test.message.clone_from(&failure.first);
+                test.cause = failure.class.map(|class| (class, failure.first.clone()));
+                test.failure_key = Some(failure.cause.as_ref().unwrap_or(&failure.signature).clone());
+            }
+        }
+        Self {
+            scope: filter.map(|(name, value)| (name.to_owned(), value.clone())).collect(),
+            tests,
+        }
+    }
 }
 
 /// Class of a change.
@@ -178,6 +225,11 @@ impl TestRun {
             .as_ref()
             .map_or_else(|| signature(&self.message), |(_, sentence)| sentence.clone())
     }
+
+    /// Equal for failures that are the same.
+    fn failure_key(&self) -> String {
+        self.failure_key.clone().unwrap_or_else(|| signature(&self.reason()))
+    }
 }
 
 /// A test in a run: its identity and its node.
@@ -296,7 +348,7 @@ impl Pair<'_> {
         let reason = || new.reason();
         Some(match (old.state(), new.state()) {
             (State::Passed, State::Failed) => {
-                let is_infrastructure = new.cause.as_ref().is_some_and(|(class, _)| is_infrastructure(*class));
+                let is_infrastructure = new.cause.as_ref().is_some_and(|(class, _)| class.is_infrastructure());
                 let change = if is_infrastructure {
                     Change::Infrastructure
                 } else if self.flaky.contains(id) {
@@ -306,7 +358,7 @@ impl Pair<'_> {
                 };
                 (change, reason())
             }
-            (State::Failed, State::Failed) if signature(&old.reason()) == signature(&new.reason()) => {
+            (State::Failed, State::Failed) if old.failure_key() == new.failure_key() => {
                 (Change::StillFailing, reason())
             }
             (State::Failed, State::Failed) => (Change::FailsDifferently, reason()),
@@ -342,30 +394,6 @@ impl Pair<'_> {
             (true, _) => (Change::New, String::new()),
             (false, _) => (Change::Removed, String::new()),
         })
-    }
-}
-
-/// Whether a cause is a condition of the cluster rather than of the product under test.
-fn is_infrastructure(class: Class) -> bool {
-    match class {
-        Class::Image
-        | Class::Scheduling
-        | Class::Runtime
-        | Class::Memory
-        | Class::Node
-        | Class::Network
-        | Class::Dns
-        | Class::Storage
-        | Class::Quota
-        | Class::ApiServer => true,
-        Class::Probe
-        | Class::Admission
-        | Class::Time
-        | Class::Leftovers
-        | Class::Prerequisites
-        | Class::TestTools
-        | Class::Permissions
-        | Class::Product => false,
     }
 }
 

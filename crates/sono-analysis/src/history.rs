@@ -1,5 +1,6 @@
 //! History of a test over several runs: flaky, broken, or too few runs to say.
 
+mod ledger;
 mod statistics;
 #[cfg(test)]
 mod synthetic;
@@ -10,6 +11,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+pub use ledger::{Ledger, RecordedTest};
 pub use statistics::{Counts, Interval, benjamini_hochberg, fisher, wilson};
 
 /// Number of runs below which a test is neither flaky nor broken.
@@ -24,10 +26,8 @@ const FALSE_REGRESSIONS: f64 = 0.05;
 /// Outcome of a test in one run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// Passed at the first attempt.
+    /// Passed.
     Passed,
-    /// Failed, then passed in the same run.
-    PassedOnRetry,
     /// Failed or timed out.
     Failed,
     /// Failed because of the cluster; not evidence about the test.
@@ -47,13 +47,13 @@ pub struct Observation<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
-    /// Fewer than five runs, and no pass on retry.
+    /// Fewer than five runs.
     TooFewRuns,
     /// Passed in the last run, and is not flaky.
     Passing,
     /// Failed in the last run or the last two runs, and is not flaky.
     Failing,
-    /// Failed once or twice in a row between passes, or passed on retry; not broken.
+    /// Failed once or twice in a row between passes; not broken.
     Flaky,
     /// Failed in at least the last three runs.
     Broken,
@@ -66,7 +66,7 @@ pub struct TestHistory {
     pub verdict: Verdict,
     /// Number of runs without infrastructure failures.
     pub runs: usize,
-    /// Number of runs in which it failed, also if it passed on retry.
+    /// Number of runs in which it failed.
     pub failures: usize,
     /// Number of infrastructure failures.
     pub infrastructure: usize,
@@ -98,7 +98,6 @@ impl TestHistory {
             .collect();
         let failed = |one: &&&Observation<'_>| one.outcome == Outcome::Failed;
         let streak = judged.iter().rev().take_while(failed).count();
-        let retried = judged.iter().any(|one| one.outcome == Outcome::PassedOnRetry);
         let flips = judged
             .windows(2)
             .filter(|pair| matches!(pair, [before, after] if failed(&before) != failed(&after)))
@@ -106,10 +105,10 @@ impl TestHistory {
         let failures = judged.iter().filter(|one| one.outcome != Outcome::Passed).count();
         let verdict = if judged.len() >= MIN_RUNS && streak >= BROKEN_STREAK {
             Verdict::Broken
-        } else if streak < BROKEN_STREAK && (retried || (judged.len() >= MIN_RUNS && has_short_failure(&judged))) {
-            Verdict::Flaky
         } else if judged.len() < MIN_RUNS {
             Verdict::TooFewRuns
+        } else if streak < BROKEN_STREAK && has_short_failure(&judged) {
+            Verdict::Flaky
         } else if streak > 0 {
             Verdict::Failing
         } else {

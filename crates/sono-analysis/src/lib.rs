@@ -35,7 +35,8 @@ pub use evidence::{Event, Evidence, Pod};
 pub use examples::{ExampleProblem, check_examples};
 pub use finding::{Certainty, Finding, Proof};
 pub use history::{
-    Counts, Interval, Observation, Outcome, TestHistory, Verdict, benjamini_hochberg, fisher, regressions, wilson,
+    Counts, Interval, Ledger, Observation, Outcome, RecordedTest, TestHistory, Verdict, benjamini_hochberg, fisher,
+    regressions, wilson,
 };
 pub use identity::{TestId, identities};
 pub use limits::{
@@ -43,6 +44,7 @@ pub use limits::{
 };
 pub use output::{ContainerLog, NodeState, TestOutput};
 pub use rules::{Class, Rule, RuleError, Rules};
+pub use signature::signature_hash;
 pub use verdicts::{NodeGroup, TestStatus, test_name};
 pub use waivers::{Judged, Problem, ProblemKind, RunFacts, Waiver, WaiverError, Waivers};
 pub use why::{Cause, FailureView, Key, Unexplained, Why, WhyError, explain};

@@ -46,6 +46,8 @@ pub(crate) const CARD_PLUGINS: usize = 1_000;
 pub(crate) const CARD_FAILURES: usize = 2_000;
 /// Maximum length of a failure's first line in a run's card in characters.
 pub(crate) const CARD_LINE_CHARACTERS: usize = 200;
+/// Maximum number of different tests in a history.
+pub(crate) const LEDGER_TESTS: usize = 100_000;
 /// Maximum number of values of one kind of fact.
 pub(crate) const FACTS: usize = 500;
 /// Maximum size of a list of objects that is read for facts in bytes.

@@ -80,6 +80,30 @@ impl Class {
             Self::Product => "product",
         }
     }
+
+    /// Whether it is a condition of the cluster rather than of the product under test.
+    pub fn is_infrastructure(self) -> bool {
+        match self {
+            Self::Image
+            | Self::Scheduling
+            | Self::Runtime
+            | Self::Memory
+            | Self::Node
+            | Self::Network
+            | Self::Dns
+            | Self::Storage
+            | Self::Quota
+            | Self::ApiServer => true,
+            Self::Probe
+            | Self::Admission
+            | Self::Time
+            | Self::Leftovers
+            | Self::Prerequisites
+            | Self::TestTools
+            | Self::Permissions
+            | Self::Product => false,
+        }
+    }
 }
 
 /// Kind of text that a pattern applies to.

@@ -1,5 +1,7 @@
 //! Normalized messages: equal for failures that differ only in names, numbers, times and addresses.
 
+use sha2::{Digest as _, Sha256};
+
 use crate::{
     limits,
     lines::{content, head},
@@ -25,6 +27,13 @@ pub(crate) fn signature(message: &str) -> String {
         shown.push_str(separator);
     }
     shown
+}
+
+/// First 8 hexadecimal digits of a SHA-256 of the normalized message.
+pub fn signature_hash(message: &str) -> String {
+    let mut digits = hex::encode(Sha256::digest(signature(message)));
+    digits.truncate(8);
+    digits
 }
 
 /// The line without the time of older suites: `Aug 17 17:08:48.006: We need …`.

@@ -63,6 +63,16 @@ impl TestStatus {
         }
     }
 
+    /// The result status of a leaf with this verdict.
+    pub(crate) fn status(self) -> &'static str {
+        match self {
+            Self::Passed => status::PASSED,
+            Self::Other | Self::Unknown => status::UNKNOWN,
+            Self::Timeout => status::TIMEOUT,
+            Self::Failed => status::FAILED,
+        }
+    }
+
     /// Whether it failed or timed out.
     pub fn is_failed(self) -> bool {
         matches!(self, Self::Failed | Self::Timeout)

@@ -36,7 +36,7 @@ pub struct Waiver {
     test: TestPattern,
     kubernetes: Option<Versions>,
     cluster: Option<Glob>,
-    /// Normalized message of the accepted failure.
+    /// Hash of the normalized message of the accepted failure.
     signature: Option<String>,
     line: u64,
     column: u64,
@@ -91,8 +91,8 @@ pub struct Judged<'a> {
     pub id: &'a TestId,
     /// Whether it failed or timed out.
     pub is_failed: bool,
-    /// Failure message; empty if unknown.
-    pub message: &'a str,
+    /// Hash of the normalized failure message ([`crate::signature_hash`]); empty if unknown.
+    pub signature: &'a str,
 }
 
 /// Kind of a finding about a waiver.
@@ -142,11 +142,9 @@ impl Waiver {
             && (self.cluster.as_ref()).is_none_or(|glob| fact(&facts.cluster, &|name| glob.matches(name)))
     }
 
-    /// Whether a failure with this message is the accepted one.
-    fn accepts(&self, message: &str) -> bool {
-        self.signature
-            .as_deref()
-            .is_none_or(|expected| expected == crate::signature::signature(message))
+    /// Whether a failure with this signature is the accepted one.
+    fn accepts(&self, signature: &str) -> bool {
+        self.signature.as_deref().is_none_or(|expected| expected == signature)
     }
 
     fn problem(&self, kind: ProblemKind, message: String) -> Problem {
@@ -178,7 +176,8 @@ impl Waivers {
     pub fn judge(&self, tests: &[Judged<'_>], facts: &RunFacts, today: Date) -> Vec<Option<&Waiver>> {
         let waiver = |test: &Judged<'_>| {
             let mut waivers = self.list.iter();
-            waivers.find(|waiver| waiver.until >= today && waiver.matches(test, facts) && waiver.accepts(test.message))
+            waivers
+                .find(|waiver| waiver.until >= today && waiver.matches(test, facts) && waiver.accepts(test.signature))
         };
         tests
             .iter()
@@ -216,7 +215,7 @@ impl Waiver {
                     continue;
                 }
                 failed.insert(test.id);
-                if self.accepts(test.message) {
+                if self.accepts(test.signature) {
                     waived.insert(test.id, test.name);
                 } else {
                     others += 1;

@@ -17,7 +17,14 @@ pub(super) const PURE: &[&str] = &[
     "sono-redact",
 ];
 const TYPES: &[&str] = &["sono-types"];
-const ADAPTERS: &[&str] = &["sono-bundle", "sono-kube", "sono-tls", "sono-host", "sono-log"];
+const ADAPTERS: &[&str] = &[
+    "sono-bundle",
+    "sono-history",
+    "sono-kube",
+    "sono-tls",
+    "sono-host",
+    "sono-log",
+];
 
 /// Each member with its allowed dependencies outside of tests. Only the simulation, itself a test, may use `sono-testkit`.
 const ALLOWED: &[(&str, &[&[&str]])] = &[
@@ -30,6 +37,7 @@ const ALLOWED: &[(&str, &[&[&str]])] = &[
     ("sono-run", &[TYPES]),
     ("sono-redact", &[TYPES]),
     ("sono-bundle", &[TYPES, &["sono-redact"]]),
+    ("sono-history", &[TYPES, &["sono-analysis", "sono-bundle"]]),
     ("sono-kube", &[TYPES, &["sono-redact"]]),
     ("sono-tls", &[TYPES]),
     ("sono-log", &[]),

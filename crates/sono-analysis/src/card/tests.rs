@@ -96,7 +96,7 @@ fn card_describes_the_run() {
             left_out: 0,
             failures: vec![CardFailure {
                 test: 1,
-                signature: short_hash("no answer from … within …s"),
+                signature: crate::signature_hash("no answer from … within …s"),
                 first: "[FAILED] no answer from 10.0.0.1 within 30s".to_owned(),
                 ..CardFailure::default()
             }],

@@ -7,7 +7,7 @@
 
 use super::*;
 
-/// Outcomes as letters: p(assed), f(ailed), r(etried), i(nfrastructure). The runs are named by their position.
+/// Outcomes as letters: p(assed), f(ailed), i(nfrastructure). The runs are named by their position.
 fn judge(letters: &str) -> TestHistory {
     let runs: Vec<String> = (0..letters.len()).map(|run| format!("r{run}")).collect();
     let outcomes = letters.chars().zip(&runs).map(|(letter, run)| Observation {
@@ -15,7 +15,6 @@ fn judge(letters: &str) -> TestHistory {
         outcome: match letter {
             'p' => Outcome::Passed,
             'f' => Outcome::Failed,
-            'r' => Outcome::PassedOnRetry,
             _ => Outcome::Infrastructure,
         },
     });
@@ -37,8 +36,6 @@ fn outcomes_of_runs_decide_the_verdict() {
         ("pppfff", "broken since r3: failed in the last 3 runs"),
         ("pfpfff", "broken since r3: failed in the last 3 runs"),
         ("fffff", "broken since r0: failed in the last 5 runs"),
-        ("pr", "flaky: failed 1 of 2 runs (9–91 %)"),
-        ("prfff", "broken since r2: failed in the last 3 runs"),
         ("pppififp", "flaky: failed 2 of 6 runs (10–70 %)"),
         ("ppppip", "passed all 5 runs"),
         ("iiiiii", "too few runs: failed 0 of 0; 5 are required"),

@@ -8,7 +8,7 @@ use serde_json::Value;
 use sono_types::yaml;
 
 use super::{Glob, TestPattern, Versions, Waiver, WaiverError};
-use crate::{identity::TestId, limits, signature::signature};
+use crate::{identity::TestId, limits, signature::signature_hash};
 
 /// Prefix of an identity in `test`.
 const ID_PREFIX: &str = "id:";
@@ -144,7 +144,7 @@ fn of_value(value: Value) -> Result<Waiver, FieldProblem> {
         kubernetes: kubernetes.map_err(|message| ("when", message))?,
         cluster: when.cluster.as_deref().map(Glob::new),
         // A message as printed and its normalized form are equal.
-        signature: expected.as_deref().map(signature),
+        signature: expected.as_deref().map(signature_hash),
         line: 0,
         column: 0,
     })

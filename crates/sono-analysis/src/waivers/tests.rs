@@ -26,14 +26,15 @@ const FILE: &str = r#"waivers:
 struct Test {
     name: String,
     id: TestId,
-    message: Option<String>,
+    /// Signature of the failure.
+    failure: Option<String>,
 }
 
 fn test(name: &str, message: Option<&str>) -> Test {
     Test {
         name: name.to_owned(),
         id: TestId::of("e2e", name),
-        message: message.map(str::to_owned),
+        failure: message.map(crate::signature_hash),
     }
 }
 
@@ -44,8 +45,8 @@ fn judged(tests: &[Test]) -> Vec<Judged<'_>> {
             plugin: "e2e",
             name: &test.name,
             id: &test.id,
-            is_failed: test.message.is_some(),
-            message: test.message.as_deref().unwrap_or_default(),
+            is_failed: test.failure.is_some(),
+            signature: test.failure.as_deref().unwrap_or_default(),
         })
         .collect()
 }
