@@ -61,6 +61,7 @@ pub enum Verdict {
 
 /// Judgement of a test over its runs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct TestHistory {
     /// The state.
     pub verdict: Verdict,
@@ -155,21 +156,26 @@ impl fmt::Display for TestHistory {
             Verdict::TooFewRuns => write!(
                 formatter,
                 "too few runs: failed {failures} of {runs}; {MIN_RUNS} are required"
-            ),
-            Verdict::Passing if *failures == 0 => write!(formatter, "passed all {runs} runs"),
-            Verdict::Passing => write!(formatter, "passing; failed {failures} of {runs} runs"),
+            )?,
+            Verdict::Passing if *failures == 0 => write!(formatter, "passed all {runs} runs")?,
+            Verdict::Passing => write!(formatter, "passing; failed {failures} of {runs} runs")?,
             Verdict::Failing => write!(
                 formatter,
                 "failed in the last {} of {runs} runs; not yet decided",
                 self.streak
-            ),
-            Verdict::Flaky => write!(formatter, "flaky: failed {failures} of {runs} runs ({})", self.interval),
+            )?,
+            Verdict::Flaky => write!(formatter, "flaky: failed {failures} of {runs} runs ({})", self.interval)?,
             Verdict::Broken => write!(
                 formatter,
                 "broken since {}: failed in the last {} runs",
                 self.since.as_deref().unwrap_or("the first run"),
                 self.streak
-            ),
+            )?,
+        }
+        match self.infrastructure {
+            0 => Ok(()),
+            1 => formatter.write_str("; one failure of the cluster is not counted"),
+            number => write!(formatter, "; {number} failures of the cluster are not counted"),
         }
     }
 }

@@ -18,6 +18,7 @@ mod r#gen;
 mod gen_plugin;
 mod get;
 mod given;
+mod history;
 mod host_check;
 mod images;
 mod kubernetes_name;
@@ -39,6 +40,7 @@ mod status;
 mod version;
 mod wait;
 mod wait_time;
+mod waivers;
 mod why;
 
 use clap::{Parser, Subcommand};
@@ -62,6 +64,10 @@ pub use r#gen::{Gen, GenDefaultImageConfig, GenFlags, GenWhat};
 pub use gen_plugin::{GenBuiltIn, GenBuiltInFlags, GenPlugin};
 pub use get::{Get, GetPod, GetWhat};
 pub(crate) use given::GivenFlags;
+pub use history::{
+    ExportFormat, FlakesOutput, History, HistoryAction, HistoryAdd, HistoryExport, HistoryFlakes, HistoryList,
+    HistoryOutput, HistoryPlace, HistoryPrune, HistorySelection, HistoryShow, Recording,
+};
 pub use host_check::HostCheck;
 pub use images::{
     Images, ImagesAccess, ImagesAction, ImagesDelete, ImagesDownload, ImagesInspect, ImagesList, ImagesOutput,
@@ -80,12 +86,13 @@ pub use report::Report;
 pub use results::{Results, ResultsMode, ResultsOutput};
 pub use retrieve::Retrieve;
 pub use rules::{Rules, RulesAction, RulesLint, RulesList, RulesOutput, RulesTest};
-pub use run::{Canaries, Run};
+pub use run::{Canaries, Run, RunArchive};
 pub use run_flags::RunFlags;
 pub use status::{Status, StatusOutput};
 pub use version::{Version, VersionOutput};
 pub use wait::{Wait, WaitOutput};
 pub use wait_time::{Seconds, WaitTime};
+pub use waivers::{Waivers, WaiversAction, WaiversLint, WaiversOutput, WaiversUnused};
 pub use why::{Why, WhyOutput};
 
 /// Version of this program.
@@ -137,6 +144,10 @@ pub enum Command {
     Report(Report),
     /// Show what changed between two runs
     Diff(Diff),
+    /// Show runs of the past, and which tests are flaky or broken
+    History(History),
+    /// Check accepted failures
+    Waivers(Waivers),
     /// List and check the rules that `why` applies
     Rules(Rules),
     /// Save the objects and logs of a cluster to a directory or an archive, without a run

@@ -3,6 +3,7 @@
 mod archive_input;
 mod attach;
 mod canaries;
+mod cards;
 mod completion;
 mod conformance;
 mod create;
@@ -13,6 +14,7 @@ mod e2e;
 mod failures;
 mod r#gen;
 mod get;
+mod history;
 mod host_check;
 mod images;
 mod list;
@@ -23,6 +25,7 @@ mod obstacles;
 mod plugin;
 mod preflight;
 mod query;
+mod recording;
 mod redact;
 mod report;
 mod report_file;
@@ -34,6 +37,7 @@ mod status;
 mod step_summary;
 mod version;
 mod wait;
+mod waivers;
 mod why;
 
 use std::process::ExitCode;
@@ -61,6 +65,8 @@ pub(crate) fn run_command(
         Command::Why(arguments) => why::why(&arguments, printer),
         Command::Report(arguments) => report::report(&arguments, printer),
         Command::Diff(arguments) => diff::diff(&arguments, printer),
+        Command::History(arguments) => history::history(&arguments, printer),
+        Command::Waivers(arguments) => waivers::waivers(&arguments, printer),
         Command::Rules(arguments) => rules::rules(&arguments, printer),
         Command::Run(arguments) => in_runtime(run::run(*arguments, given, level, log, printer)),
         Command::Status(arguments) => in_runtime(status::status(arguments, given, printer)),

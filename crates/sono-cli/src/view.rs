@@ -5,6 +5,7 @@ pub(crate) mod checks;
 pub(crate) mod counts;
 pub(crate) mod diff;
 pub(crate) mod failed_log;
+pub(crate) mod history;
 pub(crate) mod meter;
 pub(crate) mod obstacles;
 pub(crate) mod overview;

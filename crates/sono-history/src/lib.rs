@@ -12,6 +12,6 @@ mod retention;
 mod store;
 
 pub use entry::{Entry, EntryPlugin};
-pub use reference::{ReferenceError, RunReference};
+pub use reference::{ReferenceError, RunKind, RunReference};
 pub use retention::Retention;
 pub use store::{Added, CardProblem, History, HistoryError, Listing, Recorded};

@@ -2,6 +2,8 @@
 
 use std::{fmt, str::FromStr};
 
+use sono_analysis::Card;
+
 use crate::entry::Entry;
 
 const LATEST: &str = "latest";
@@ -11,7 +13,7 @@ const MIN_ID: usize = 4;
 /// A run in the history.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RunReference {
-    /// The newest run, or the one this many runs before it on the same cluster.
+    /// The newest run, or the one this many runs before it with the same plugins on the same cluster.
     Latest(usize),
     /// The run whose id starts with this text.
     Id(String),
@@ -29,6 +31,34 @@ pub enum ReferenceError {
     /// Several runs have it.
     #[error("several runs in the history start with `{0}`")]
     Ambiguous(RunReference),
+}
+
+/// What runs have in common that can be compared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunKind<'a> {
+    /// Id of the cluster.
+    pub cluster: &'a str,
+    /// Sorted names of the plugins.
+    pub plugins: Vec<&'a str>,
+}
+
+impl<'a> RunKind<'a> {
+    /// The kind of a recorded run.
+    pub fn of(entry: &'a Entry) -> Self {
+        let plugins = entry.plugins.iter().map(|plugin| plugin.name.as_str());
+        Self::new(&entry.cluster, plugins)
+    }
+
+    /// The kind of a run with this card.
+    pub fn of_card(card: &'a Card) -> Self {
+        Self::new(&card.cluster.id, card.plugins.iter().map(|plugin| plugin.name.as_str()))
+    }
+
+    fn new(cluster: &'a str, plugins: impl Iterator<Item = &'a str>) -> Self {
+        let mut plugins: Vec<&str> = plugins.collect();
+        plugins.sort_unstable();
+        Self { cluster, plugins }
+    }
 }
 
 impl fmt::Display for RunReference {
@@ -66,20 +96,21 @@ impl FromStr for RunReference {
 }
 
 impl RunReference {
-    /// The run among `entries`, the oldest first. `latest` and those before are runs on `cluster`, or on that of the newest run.
+    /// The run among `entries`, the oldest first. `latest` and those before are runs of the same kind as the given one, or as
+    /// the newest.
     ///
     /// # Errors
     /// Fails if there is no such run, or more than one.
-    pub fn find<'a>(&self, entries: &'a [Entry], cluster: Option<&str>) -> Result<&'a Entry, ReferenceError> {
+    pub fn find<'a>(&self, entries: &'a [Entry], kind: Option<RunKind<'_>>) -> Result<&'a Entry, ReferenceError> {
         let unknown = || ReferenceError::Unknown(self.clone());
         match self {
             Self::Latest(before) => {
-                let cluster = match cluster {
-                    Some(cluster) => cluster,
-                    None => &entries.last().ok_or_else(unknown)?.cluster,
+                let kind = match kind {
+                    Some(kind) => kind,
+                    None => RunKind::of(entries.last().ok_or_else(unknown)?),
                 };
-                let same = entries.iter().rev().filter(|entry| entry.cluster == cluster);
-                same.skip(*before).next().ok_or_else(unknown)
+                let mut same = entries.iter().rev().filter(|entry| RunKind::of(entry) == kind);
+                same.nth(*before).ok_or_else(unknown)
             }
             Self::Id(id) => {
                 if let Some(exact) = entries.iter().find(|entry| entry.run == *id) {
@@ -121,9 +152,13 @@ mod tests {
     #[test]
     fn reference_names_one_run() {
         let entries = entries();
-        let found = |text: &str, cluster| -> String {
+        let found = |text: &str, cluster: Option<&'static str>| -> String {
+            let kind = cluster.map(|cluster| RunKind {
+                cluster,
+                plugins: Vec::new(),
+            });
             let reference: Result<RunReference, _> = text.parse();
-            match reference.and_then(|reference| reference.find(&entries, cluster).cloned()) {
+            match reference.and_then(|reference| reference.find(&entries, kind).cloned()) {
                 Ok(entry) => entry.run,
                 Err(error) => error.to_string(),
             }
@@ -169,5 +204,22 @@ mod tests {
             Err(ReferenceError::Ambiguous(RunReference::Id("aaaa".to_owned())))
         );
         assert!(RunReference::Latest(0).find(&[], None).is_err());
+    }
+
+    #[test]
+    fn runs_with_other_plugins_are_passed_over() {
+        let mut entries = entries();
+        entries[2].plugins = vec![crate::EntryPlugin {
+            name: "host-check".to_owned(),
+            status: String::new(),
+            tests: 0,
+            failed: 0,
+        }];
+        assert_eq!(
+            RunReference::Latest(1)
+                .find(&entries, None)
+                .map(|entry| entry.run.as_str()),
+            Ok("aaaa1")
+        );
     }
 }

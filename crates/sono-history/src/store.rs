@@ -24,7 +24,7 @@ const LOCK: &str = "lock";
 /// Prefix of unfinished files.
 const UNFINISHED: &str = ".unfinished-";
 /// Age from which an unfinished file is one of a killed process.
-const UNFINISHED_AGE: Duration = Duration::from_secs(3600);
+const UNFINISHED_AGE: Duration = Duration::from_hours(1);
 /// Maximum size of a card's file in bytes.
 const MAX_FILE_BYTES: u64 = 4 << 20;
 /// Maximum size of a card in bytes.
@@ -237,11 +237,11 @@ impl History {
 
     /// The lock; `None` if another process has it, or if the directory is read-only.
     fn lock(&self) -> Option<fs_err::File> {
-        let file = fs_err::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(self.directory.join(LOCK))
-            .ok()?;
+        let mut options = fs_err::OpenOptions::new();
+        options.create(true).append(true);
+        #[cfg(unix)]
+        fs_err::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let file = options.open(self.directory.join(LOCK)).ok()?;
         file.file().try_lock().ok()?;
         Some(file)
     }

@@ -10,4 +10,4 @@ mod sections;
 mod words;
 
 pub use html::Html;
-pub use page::{Input, page, report};
+pub use page::{Input, report, static_page};

@@ -46,15 +46,23 @@ pub fn report(input: &Input<'_>) -> Result<String, serde_json::Error> {
     sections::log(input.run, &mut body);
     sections::cluster(&input.run.card, &mut body);
     let data = serde_json::to_string(&Data::of(input))?;
-    Ok(page(&format!("Report of {}", input.archive), &body, &data))
+    Ok(page(&format!("Report of {}", input.archive), &body, Some(&data)))
 }
 
-/// A page in the form of the report. `data` is the JSON for its script.
-pub fn page(title: &str, body: &Html, data: &str) -> String {
+/// A page in the form of the report, without a script.
+pub fn static_page(title: &str, body: &Html) -> String {
+    page(title, body, None)
+}
+
+/// A page. `data` is the JSON for its script, if it has one.
+fn page(title: &str, body: &Html, data: Option<&str>) -> String {
     let mut html = Html::default();
     html.own("<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n");
     html.own("<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src ");
-    html.text(&source(STYLE)).own("; script-src ").text(&source(SCRIPT));
+    html.text(&source(STYLE));
+    if data.is_some() {
+        html.own("; script-src ").text(&source(SCRIPT));
+    }
     html.own("; base-uri 'none'; form-action 'none'\">\n");
     html.own("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n");
     html.own("<meta name=\"generator\" content=\"sono\">\n<title>")
@@ -63,11 +71,12 @@ pub fn page(title: &str, body: &Html, data: &str) -> String {
     html.own("<style>").own(STYLE).own("</style>\n</head>\n<body>\n");
     html.own("<a class=\"skip\" href=\"#main\">Skip to the results</a>\n");
     html.html(body);
-    html.own("<script type=\"application/json\" id=\"data\">");
-    json_block(data, &mut html);
-    html.own("</script>\n<script>")
-        .own(SCRIPT)
-        .own("</script>\n</body>\n</html>\n");
+    if let Some(data) = data {
+        html.own("<script type=\"application/json\" id=\"data\">");
+        json_block(data, &mut html);
+        html.own("</script>\n<script>").own(SCRIPT).own("</script>\n");
+    }
+    html.own("</body>\n</html>\n");
     html.finish()
 }
 

@@ -36,9 +36,15 @@ fn outcomes_of_runs_decide_the_verdict() {
         ("pppfff", "broken since r3: failed in the last 3 runs"),
         ("pfpfff", "broken since r3: failed in the last 3 runs"),
         ("fffff", "broken since r0: failed in the last 5 runs"),
-        ("pppififp", "flaky: failed 2 of 6 runs (10–70 %)"),
-        ("ppppip", "passed all 5 runs"),
-        ("iiiiii", "too few runs: failed 0 of 0; 5 are required"),
+        (
+            "pppififp",
+            "flaky: failed 2 of 6 runs (10–70 %); 2 failures of the cluster are not counted",
+        ),
+        ("ppppip", "passed all 5 runs; one failure of the cluster is not counted"),
+        (
+            "iiiiii",
+            "too few runs: failed 0 of 0; 5 are required; 6 failures of the cluster are not counted",
+        ),
     ] {
         assert_eq!(judge(letters).to_string(), expected, "{letters}");
     }

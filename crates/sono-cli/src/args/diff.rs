@@ -8,8 +8,11 @@ use clap::{
 };
 use sono_analysis::Change;
 
+use super::HistoryPlace;
+
 const EXAMPLES: &str = "\
 Examples:
+  sono diff latest~1 latest                            the last two runs on a cluster
   sono diff before.tar.gz after.tar.gz                 what changed
   sono diff before.tar.gz after.tar.gz --only fixed    the tests that pass again
   sono diff before.tar.gz after.tar.gz -o markdown     for a comment or an issue";
@@ -18,16 +21,16 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Diff {
-    /// Archive of the earlier run, or directory with an extracted archive
+    /// Earlier run: archive, directory with an extracted archive, id of a run in the history, or latest~1
     #[arg(value_name = "A")]
     pub before: PathBuf,
-    /// Archive of the later run, or directory with an extracted archive
+    /// Later run, in one of the same forms
     #[arg(value_name = "B")]
     pub after: PathBuf,
     /// Compare only this plugin
     #[arg(short, long, value_name = "NAME")]
     pub plugin: Option<String>,
-    /// Output format: table or markdown for people, json for programs
+    /// Output format: table, markdown or html for people, json for programs
     #[arg(short, long, value_enum, default_value_t = DiffOutput::Table)]
     pub output: DiffOutput,
     /// Show only changes of these classes, separated by commas
@@ -43,6 +46,11 @@ pub struct Diff {
         value_parser = classes()
     )]
     pub fail_on: Vec<Change>,
+    #[command(flatten)]
+    pub place: HistoryPlace,
+    /// Do not use the history for known flakes
+    #[arg(long, conflicts_with = "directory", hide_short_help = true)]
+    pub no_history: bool,
     /// Read archives of any size, without a memory limit
     #[arg(long)]
     pub no_limits: bool,
@@ -57,11 +65,12 @@ pub enum DiffOutput {
     Json,
     /// For a comment or an issue.
     Markdown,
+    /// One page that needs no network.
+    Html,
 }
 
-/// Classes of changes that archives can prove. Flakes require a history.
 fn classes() -> impl TypedValueParser<Value = Change> {
-    let classes = Change::ALL.into_iter().filter(|change| *change != Change::KnownFlake);
+    let classes = Change::ALL.into_iter();
     PossibleValuesParser::new(classes.map(Change::as_str)).map(|word| {
         let change = Change::ALL.into_iter().find(|change| change.as_str() == word);
         change.unwrap_or(Change::Regression)

@@ -4,10 +4,13 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::HistoryPlace;
+
 const EXAMPLES: &str = "\
 Examples:
   sono results                           the newest archive in the current directory
   sono results ARCHIVE --skip-passed     only what did not pass
+  sono results ARCHIVE --since latest~1  mark failures that are new or known
   sono results ARCHIVE -o junit          a file for CI systems
   sono why ARCHIVE                       the causes of the failures
   sono logs --archive ARCHIVE --failed   the logs of failed containers";
@@ -53,6 +56,14 @@ pub struct Results {
     /// Add the causes of the failures, as `sono why` does
     #[arg(long)]
     pub why: bool,
+    /// Mark each failure with what it did in an earlier run: latest~1, or the id of a run in the history
+    #[arg(long, value_name = "RUN")]
+    pub since: Option<String>,
+    /// Accepted failures: they are struck through, and --exit-code follows the others
+    #[arg(long, value_name = "FILE")]
+    pub waivers: Option<PathBuf>,
+    #[command(flatten)]
+    pub place: HistoryPlace,
 }
 
 /// Amount of detail of `results`.

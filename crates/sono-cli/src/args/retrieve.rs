@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, builder::NonEmptyStringValueParser};
 use sono_types::constants;
 
-use super::RunLocation;
+use super::{HistoryPlace, Recording, RunLocation};
 
 /// `sono retrieve`
 #[derive(Debug, Args)]
@@ -46,6 +46,8 @@ pub struct Retrieve {
     /// Also write a report about the run, one HTML file
     #[arg(long, value_name = "FILE", conflicts_with_all = ["extract", "partial"])]
     pub report: Option<PathBuf>,
+    #[command(flatten)]
+    pub recording: Recording,
     /// Ignore size limits, even if the archive fills the disk
     #[arg(long)]
     pub no_limits: bool,
@@ -65,6 +67,10 @@ impl Retrieve {
             partial: false,
             keep,
             report: None,
+            recording: Recording {
+                place: HistoryPlace { directory: None },
+                no_history: true,
+            },
             no_limits: false,
         }
     }

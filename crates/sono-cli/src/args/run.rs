@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::{Cluster, Preflight, RunFlags, WaitOutput, WaitTime};
+use super::{Cluster, Preflight, Recording, RunFlags, WaitOutput, WaitTime};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -52,15 +52,27 @@ pub struct Run {
     /// Wait for the run, retrieve its archive into the current directory, then delete the run
     #[arg(long, conflicts_with = "local")]
     pub rm: bool,
+    #[command(flatten)]
+    pub archive: RunArchive,
+    /// Run plugins as local processes, without a cluster
+    #[arg(long)]
+    pub local: bool,
+}
+
+/// What is done with the archive of a complete run.
+#[derive(Debug, Args)]
+pub struct RunArchive {
     /// With --rm: number of archives to retain in the current directory, newest first
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..), requires = "rm", hide_short_help = true)]
     pub keep: Option<u32>,
     /// With --rm: also write a report about the run, one HTML file
     #[arg(long, value_name = "FILE", requires = "rm", hide_short_help = true)]
     pub report: Option<PathBuf>,
-    /// Run plugins as local processes, without a cluster
-    #[arg(long)]
-    pub local: bool,
+    /// With --rm: accepted failures, which --exit-code ignores
+    #[arg(long, value_name = "FILE", requires = "rm", hide_short_help = true)]
+    pub waivers: Option<PathBuf>,
+    #[command(flatten)]
+    pub recording: Recording,
 }
 
 /// Where canaries are planted.

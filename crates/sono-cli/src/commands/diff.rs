@@ -5,12 +5,13 @@ mod read;
 use std::{collections::BTreeSet, path::Path};
 
 use serde::Serialize;
-use sono_analysis::{Change, ClusterChange, Diff, cluster_changes, compare};
+use sono_analysis::{Change, ClusterChange, Diff, TestId, cluster_changes, compare};
 use sono_bundle::{Bundle, ReadLimits};
+use sono_history::{Entry, History, RunReference};
 use sono_types::exit;
 
 use self::read::Run;
-use super::archive_input::ArchiveInput;
+use super::{archive_input::ArchiveInput, cards, history, recording};
 use crate::{
     args::{self, DiffOutput},
     error::CliError,
@@ -25,26 +26,29 @@ pub(super) fn diff(arguments: &args::Diff, printer: &Printer) -> Result<u8, CliE
     let args::Diff {
         before,
         after,
-        plugin,
+        plugin: _,
         output,
         only,
         fail_on,
-        no_limits,
+        place,
+        no_history,
+        no_limits: _,
     } = arguments;
-    let read = |archive: &Path| {
-        let input = ArchiveInput::of(Some(archive), *no_limits, printer)?;
-        input.read(|archive, _| {
-            let bundle = Bundle::open(archive).map_err(|error| CliError::of_archive(error.to_string(), &error))?;
-            let bundle = bundle.with_limits(if *no_limits {
-                ReadLimits::NONE
-            } else {
-                ReadLimits::DEFAULT
-            });
-            read::run(&bundle, plugin.as_deref())
-        })
+    let history = if *no_history { None } else { recording::history(place) };
+    let recorded = match &history {
+        Some(history) => recording::list(history, printer).unwrap_or_else(|error| {
+            printer.error(&error);
+            Vec::new()
+        }),
+        None => Vec::new(),
     };
-    let (before_run, after_run) = (read(before)?, read(after)?);
-    let mut found = compare(&before_run.tests, &after_run.tests, &BTreeSet::new());
+    let (first, second) = (Source::of(before, &recorded)?, Source::of(after, &recorded)?);
+    // A card has no nodes: both runs are compared by their cards then.
+    let is_by_card = [&first, &second].iter().any(|source| matches!(source, Source::Run(_)));
+    let read = |source: &Source<'_>| source.read(is_by_card, history.as_ref(), arguments, printer);
+    let (before_run, after_run) = (read(&first)?, read(&second)?);
+    let flaky = known_flakes(history.as_ref(), &recorded, &after_run);
+    let mut found = compare(&before_run.tests, &after_run.tests, &flaky);
     let code = exit_code(&found, fail_on);
     let counts = found.clone();
     if !only.is_empty() {
@@ -60,11 +64,15 @@ pub(super) fn diff(arguments: &args::Diff, printer: &Printer) -> Result<u8, CliE
     match output {
         DiffOutput::Table => printer.line(&view::table(&comparison))?,
         DiffOutput::Markdown => printer.markdown(&view::markdown(&comparison))?,
+        DiffOutput::Html => {
+            let page = view::page(&comparison, &first.shown(), &second.shown());
+            printer.verbatim(page.as_bytes())?;
+        }
         DiffOutput::Json => {
             let document = Document {
                 schema: SCHEMA,
-                before: RunView::of(before, &before_run),
-                after: RunView::of(after, &after_run),
+                before: RunView::of(&first, &before_run),
+                after: RunView::of(&second, &after_run),
                 cluster: &cluster,
                 diff: &found,
             };
@@ -80,6 +88,82 @@ pub(super) fn diff(arguments: &args::Diff, printer: &Printer) -> Result<u8, CliE
         printer.error(problem);
     }
     Ok(if is_readable { code } else { exit::FAILURE })
+}
+
+/// Tests that are flaky in the other runs on the cluster of this run.
+fn known_flakes(history: Option<&History>, recorded: &[Entry], run: &Run) -> BTreeSet<TestId> {
+    match history {
+        Some(history) => history::of_cluster(history, recorded, &run.cluster.id, &run.id).flaky(),
+        None => BTreeSet::new(),
+    }
+}
+
+/// Where a run comes from.
+enum Source<'a> {
+    Archive(&'a Path),
+    Run(&'a Entry),
+}
+
+impl<'a> Source<'a> {
+    /// An archive, or a run in the history.
+    fn of(given: &'a Path, recorded: &'a [Entry]) -> Result<Self, CliError> {
+        let text = given.to_str().unwrap_or_default();
+        let reference: Option<RunReference> = text.parse().ok();
+        match reference {
+            Some(reference) if !given.exists() => {
+                let found = recording::find(&reference, recorded, None);
+                Ok(Self::Run(found.map_err(|error| {
+                    error.details([format!("`{text}` is not the path of an archive either")])
+                })?))
+            }
+            _ => Ok(Self::Archive(given)),
+        }
+    }
+
+    fn read(
+        &self,
+        is_by_card: bool,
+        history: Option<&History>,
+        arguments: &args::Diff,
+        printer: &Printer,
+    ) -> Result<Run, CliError> {
+        let plugin = arguments.plugin.as_deref();
+        let run = match (self, history) {
+            (Self::Run(entry), Some(history)) => {
+                let card = history
+                    .card(entry)
+                    .map_err(|error| CliError::new("cannot read the run in the history").caused_by(&error))?;
+                Run::of_card(card, plugin)
+            }
+            (Self::Run(entry), None) => return Err(CliError::new(format!("no history has run {}", entry.run))),
+            (Self::Archive(archive), _) => {
+                let input = ArchiveInput::of(Some(archive), arguments.no_limits, printer)?;
+                input.read(|archive, _| {
+                    let bundle =
+                        Bundle::open(archive).map_err(|error| CliError::of_archive(error.to_string(), &error))?;
+                    let bundle = bundle.with_limits(if arguments.no_limits {
+                        ReadLimits::NONE
+                    } else {
+                        ReadLimits::DEFAULT
+                    });
+                    if is_by_card {
+                        cards::of_archive(&bundle).map(|card| Run::of_card(card, plugin))
+                    } else {
+                        read::run(&bundle, plugin)
+                    }
+                })?
+            }
+        };
+        Ok(run)
+    }
+
+    /// The archive, or the id of the run.
+    fn shown(&self) -> String {
+        match self {
+            Self::Archive(archive) => archive.display().to_string(),
+            Self::Run(entry) => entry.run.clone(),
+        }
+    }
 }
 
 /// 3 if a change has one of the classes, 4 if a test cannot be compared, else 0.
@@ -105,15 +189,24 @@ struct Document<'a> {
 
 #[derive(Serialize)]
 struct RunView<'a> {
-    archive: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    archive: Option<String>,
+    /// Id of a run in the history.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    run: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     kubernetes: Option<&'a str>,
 }
 
 impl<'a> RunView<'a> {
-    fn of(archive: &Path, run: &'a Run) -> Self {
+    fn of(source: &Source<'a>, run: &'a Run) -> Self {
+        let (archive, id) = match source {
+            Source::Archive(archive) => (Some(archive.display().to_string()), None),
+            Source::Run(entry) => (None, Some(entry.run.as_str())),
+        };
         Self {
-            archive: archive.display().to_string(),
+            archive,
+            run: id,
             kubernetes: Some(run.cluster.server.as_str()).filter(|version| !version.is_empty()),
         }
     }

@@ -13,9 +13,9 @@ use sono_manifest::Definition;
 use sono_types::{PluginName, RunStatus, exit, layout};
 use tokio::sync::watch;
 
-use super::step_summary;
+use super::{recording, step_summary};
 use crate::{
-    args::{GivenFlags, WaitOutput},
+    args::{GivenFlags, Recording, WaitOutput},
     clock::now,
     error::CliError,
     judgement,
@@ -33,9 +33,8 @@ const LOCAL_NAMESPACE: &str = "local";
 
 pub(super) async fn run(
     plan: RunPlan,
-    limit: Option<Duration>,
-    output: WaitOutput,
-    exit_code: bool,
+    (limit, output, exit_code): (Option<Duration>, WaitOutput, bool),
+    recording: &Recording,
     log: RunLog,
     printer: &Printer,
 ) -> Result<u8, CliError> {
@@ -114,6 +113,7 @@ pub(super) async fn run(
         error
     })?;
     report(&archive, &names, printer)?;
+    recording::record(&archive, recording, printer);
     step_summary::of_archive(&archive, printer);
     let verdict = counts::verdict(&status);
     let tone = match verdict.as_str() {
@@ -197,19 +197,22 @@ const CLUSTER_ONLY: [&str; 52] = [
 ];
 /// All other flags of `run`.
 #[cfg(test)]
-const LOCAL_FLAGS: [&str; 14] = [
+const LOCAL_FLAGS: [&str; 17] = [
     "allow-http",
     "config",
     "exit-code",
+    "history",
     "keep",
     "report",
     "local",
+    "no-history",
     "plugin",
     "plugin-env",
     "rm",
     "sha256",
     "stop-on-failure",
     "timeout",
+    "waivers",
     "wait",
     "wait-output",
 ];

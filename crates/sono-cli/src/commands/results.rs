@@ -3,10 +3,12 @@
 mod budget;
 mod documents;
 mod gather;
+mod marks;
 mod redaction;
 
 use std::{
     borrow::Cow,
+    collections::BTreeMap,
     io::{self, Read},
     ops::ControlFlow,
     path::Path,
@@ -16,7 +18,10 @@ use sono_bundle::{Bundle, ReadLimits};
 use sono_results::{Health, Selection, health_lines, read_tree, stream_yaml};
 use sono_types::{constants::HEALTH_PLUGIN, exit, layout, yaml};
 
-use self::gather::{Gathered, Part, PartKind, Piece, Plugin, Request, gather};
+use self::{
+    gather::{Gathered, Part, PartKind, Piece, Plugin, Request, gather},
+    marks::{MarkRequest, Marked},
+};
 use super::{archive_input::ArchiveInput, step_summary};
 use crate::{
     args::{self, ResultsMode, ResultsOutput, WhyOutput},
@@ -49,13 +54,20 @@ fn of_archive(archive: &Path, shown: &str, arguments: &args::Results, printer: &
         exit_code,
         no_limits,
         why,
+        since: _,
+        waivers: _,
+        place: _,
     } = arguments;
+    let request = MarkRequest::of(arguments);
     let form = match (mode, output) {
         (Some(mode), _) => Form::Text(*mode),
         (None, Some(output)) => Form::Document(*output),
-        (None, None) if printer.is_screen() => Form::Document(ResultsOutput::Table),
+        (None, None) if printer.is_screen() || request.is_any() => Form::Document(ResultsOutput::Table),
         (None, None) => Form::Text(ResultsMode::Report),
     };
+    if request.is_any() {
+        form.check_marks()?;
+    }
     let causes = why.then(|| form.causes()).transpose()?;
     let selection = Selection {
         name: name
@@ -71,6 +83,10 @@ fn of_archive(archive: &Path, shown: &str, arguments: &args::Results, printer: &
     } else {
         ReadLimits::DEFAULT
     });
+    let marked = request
+        .is_any()
+        .then(|| Marked::of(&bundle, &request, printer))
+        .transpose()?;
     let gathered = gather(
         &bundle,
         &Request {
@@ -95,7 +111,7 @@ fn of_archive(archive: &Path, shown: &str, arguments: &args::Results, printer: &
             text.print_logs(&log_command(shown));
             failures
         }
-        Form::Document(output) => documents::print(&bundle, shown, &gathered, output, printer)?,
+        Form::Document(output) => documents::print(&bundle, shown, (&gathered, marked.as_ref()), output, printer)?,
     };
     let is_whole = node.is_none() && name.is_none() && status.is_empty();
     if let Some(output) = causes {
@@ -109,15 +125,7 @@ fn of_archive(archive: &Path, shown: &str, arguments: &args::Results, printer: &
     if is_whole && plugin.is_none() && !skip_passed && form.is_for_step_summary() {
         step_summary::of_archive(archive, printer);
     }
-    let mut failures = failures.into_iter();
-    if let Some(first) = failures.next() {
-        // Report all plugins that cannot be read.
-        let last = failures.fold(first, |before, error| {
-            printer.error(&before);
-            error
-        });
-        return Err(last);
-    }
+    all_of(failures, printer)?;
     let is_selected = name.is_some() || !status.is_empty();
     if is_selected && gathered.matches() == Some(0) {
         let by_status: Vec<String> = status.iter().map(|status| format!("--status {status}")).collect();
@@ -130,11 +138,21 @@ fn of_archive(archive: &Path, shown: &str, arguments: &args::Results, printer: &
     if !exit_code {
         return Ok(exit::SUCCESS);
     }
-    verdict(&gathered, plugin.as_deref())
+    verdict(&gathered, marked.as_ref(), plugin.as_deref())
+}
+
+/// Fails with the last error after the others are printed.
+fn all_of(failures: Vec<CliError>, printer: &Printer) -> Result<(), CliError> {
+    let mut failures = failures.into_iter();
+    let Some(first) = failures.next() else { return Ok(()) };
+    Err(failures.fold(first, |before, error| {
+        printer.error(&before);
+        error
+    }))
 }
 
 /// The exit code for the results, or for the cluster's health if only that is requested.
-fn verdict(gathered: &Gathered, plugin: Option<&str>) -> Result<u8, CliError> {
+fn verdict(gathered: &Gathered, marked: Option<&Marked>, plugin: Option<&str>) -> Result<u8, CliError> {
     if plugin == Some(HEALTH_PLUGIN) {
         return Ok(match health(gathered)? {
             None => exit::RESULTS_UNKNOWN,
@@ -142,7 +160,7 @@ fn verdict(gathered: &Gathered, plugin: Option<&str>) -> Result<u8, CliError> {
             Some(_) => exit::RESULTS_FAILED,
         });
     }
-    let statuses = statuses(gathered);
+    let statuses = marks::statuses(marked, statuses(gathered));
     Ok(judgement::of_results(statuses.iter().map(String::as_str)))
 }
 
@@ -157,9 +175,12 @@ fn is_healthy(health: &Health) -> bool {
         .all(|part| part.healthy_nodes == part.total_nodes)
 }
 
-/// Statuses of the readable plugins.
-fn statuses(gathered: &Gathered) -> Vec<String> {
-    let plugins = gathered.names.iter().filter_map(|name| gathered.plugin(name).ok());
+/// Statuses of the readable plugins by name.
+fn statuses(gathered: &Gathered) -> BTreeMap<String, String> {
+    let plugins = gathered
+        .names
+        .iter()
+        .filter_map(|name| Some((name, gathered.plugin(name).ok()?)));
     let status = |plugin: &Plugin| match &plugin.part {
         // Its text is not parsed before.
         Part::Text(text) => stream_yaml(text.as_slice(), &mut |_| {})
@@ -169,7 +190,7 @@ fn statuses(gathered: &Gathered) -> Vec<String> {
             .unwrap_or_default(),
         _ => plugin.root.status.clone(),
     };
-    plugins.map(status).collect()
+    plugins.map(|(name, plugin)| (name.clone(), status(plugin))).collect()
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -187,6 +208,17 @@ impl Form {
             Self::Document(ResultsOutput::Markdown) => Ok(WhyOutput::Markdown),
             Self::Text(_) | Self::Document(_) => Err(CliError::new("--why requires a report, a table or Markdown")
                 .hint("for programs: sono why ARCHIVE -o json")),
+        }
+    }
+
+    /// Fails if the format cannot show marks of failures.
+    fn check_marks(self) -> Result<(), CliError> {
+        match self {
+            Self::Text(_) | Self::Document(ResultsOutput::Junit) => Err(CliError::new(
+                "--since and --waivers require a table, Markdown, JSON or YAML",
+            )
+            .hint("use -o table, -o markdown, -o json or -o yaml")),
+            Self::Document(_) => Ok(()),
         }
     }
 
@@ -232,7 +264,7 @@ pub(super) fn in_markdown(archive: &Path) -> Result<MarkdownForms, CliError> {
         log_command: "",
     };
     let gathered = gather(&bundle, &request)?;
-    let (shown, failures) = documents::Report::of(&gathered);
+    let (shown, failures) = documents::Report::of(&gathered, None);
     let mut forms = step_summary::forms(&shown.overview(documents::file_name(archive).as_deref()));
     for form in &mut forms {
         if gathered.causes.why.explained > 0 {

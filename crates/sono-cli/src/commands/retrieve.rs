@@ -27,7 +27,7 @@ use self::{
     pod_access::{PodAccess, TransportFallback},
     target::Target,
 };
-use super::report_file;
+use super::{recording, report_file};
 use crate::{
     aggregator::{self, WhichRun, status_of},
     args,
@@ -44,10 +44,14 @@ const MAX_PARTIAL_TRIES: u32 = 3;
 
 pub(super) async fn retrieve(arguments: args::Retrieve, printer: &Printer) -> Result<u8, CliError> {
     let (run, report) = (arguments.run.clone(), arguments.report.clone());
+    let recording = arguments.recording.clone();
     if let Some(file) = &report {
         report_file::check(file)?;
     }
     let archives = fetch(arguments, WhichRun::of(run.as_ref()), printer).await?;
+    for archive in &archives {
+        recording::record(archive, &recording, printer);
+    }
     if let (Some(file), Some(archive)) = (report, archives.first()) {
         report_file::write(archive, &file, printer)?;
     }
@@ -96,6 +100,7 @@ async fn fetch_from(
         partial,
         keep,
         report: _,
+        recording: _,
         no_limits,
     } = arguments;
     let cluster = connect(&cluster_arguments).await?;

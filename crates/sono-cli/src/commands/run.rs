@@ -1,11 +1,9 @@
 //! `sono run`.
 
-use std::{
-    path::{Path, PathBuf},
-    time::Instant,
-};
+use std::{path::Path, time::Instant};
 
 use serde_json::Value;
+use sono_analysis::Waivers;
 use sono_kube::{Cluster, Kind, elapsed};
 use sono_local::RunLog;
 use sono_manifest::{canary_objects, canary_resource, to_manifest};
@@ -17,7 +15,7 @@ use super::{
     create::Creation,
     delete, local,
     preflight::{self, Checks, PlannedRun},
-    report_file, retrieve, step_summary, why,
+    recording, report_file, retrieve, step_summary, waivers, why,
 };
 use crate::{
     aggregator::{self, WhichRun, text},
@@ -30,7 +28,7 @@ use crate::{
 };
 
 /// Flags that also apply with `--file`.
-const WITH_FILE: [&str; 17] = [
+const WITH_FILE: [&str; 20] = [
     "file",
     "dry-run",
     "quiet",
@@ -46,6 +44,9 @@ const WITH_FILE: [&str; 17] = [
     "rm",
     "keep",
     "report",
+    "waivers",
+    "history",
+    "no-history",
     "local",
     "level",
 ];
@@ -81,8 +82,7 @@ pub(super) async fn run(
         dry_run,
         canaries,
         rm,
-        keep,
-        report: report_path,
+        archive,
         local: is_local,
     } = arguments;
     flags.plugins.extend(names);
@@ -90,12 +90,12 @@ pub(super) async fn run(
     let canaries = canaries.map(|scope| Canaries::new(scope, uuid::Uuid::new_v4().as_u128()));
     let fetches = rm || canaries.is_some();
     let wait = wait_limit(wait, rm, canaries.is_some(), printer)?;
-    check_combination(exit_code, wait.is_some() || is_local, report_path.as_deref())?;
+    let waivers = check_combination(exit_code, wait.is_some() || is_local, &archive)?;
     if is_local {
         local::check_flags(given)?;
         let plan = RunPlan::new(flags, given, level, printer)?;
-        let limit = wait.map(|limit| limit.limit);
-        return Box::pin(local::run(plan, limit, wait_output, exit_code, log, printer)).await;
+        let waiting = (wait.map(|limit| limit.limit), wait_output, exit_code);
+        return Box::pin(local::run(plan, waiting, &archive.recording, log, printer)).await;
     }
     let checks = Checks::new(preflight)?;
     let (cluster, run) = if let Some(file) = file {
@@ -133,11 +133,7 @@ pub(super) async fn run(
         printer.note(&format!("next: {next}"));
         return Ok(exit::SUCCESS);
     };
-    let identity = match identity {
-        Some(identity) => identity,
-        // The manifest's aggregator is neither a pod nor a Deployment.
-        None => aggregator::find(&cluster, &namespace, WhichRun::Newest).await?.identity,
-    };
+    let identity = identity_or_newest(identity, &cluster, &namespace).await?;
     let attach = Attach {
         cluster: &cluster,
         namespace: &namespace,
@@ -160,18 +156,41 @@ pub(super) async fn run(
         namespace,
         cluster: cluster_arguments,
     };
-    let rest = Finish::new((canaries, rm.then_some(created_roles)), (keep, report_path), code);
+    let rest = Finish {
+        canaries,
+        deletes: rm.then_some(created_roles),
+        archive,
+        waivers,
+        code,
+    };
     let code = Box::pin(finish(&cluster, location, (&identity, &created), rest, printer)).await;
     tracing::debug!(elapsed_ms = millis(started), "returning");
     code
 }
 
-/// Refuses flags that are useless together, and a file that a report must not replace.
-fn check_combination(exit_code: bool, has_outcome: bool, report: Option<&Path>) -> Result<(), CliError> {
+/// The created aggregator, or the newest one if that of the manifest is neither a pod nor a Deployment.
+async fn identity_or_newest(
+    identity: Option<Identity>,
+    cluster: &Cluster,
+    namespace: &str,
+) -> Result<Identity, CliError> {
+    match identity {
+        Some(identity) => Ok(identity),
+        None => Ok(aggregator::find(cluster, namespace, WhichRun::Newest).await?.identity),
+    }
+}
+
+/// Refuses flags that are useless together, and a file that a report must not replace. Returns the waivers.
+fn check_combination(
+    exit_code: bool,
+    has_outcome: bool,
+    archive: &args::RunArchive,
+) -> Result<Option<Waivers>, CliError> {
     if exit_code && !has_outcome {
         return Err(CliError::new("--exit-code requires --wait, --rm or --local").hint("add --wait"));
     }
-    report.map_or(Ok(()), report_file::check)
+    archive.report.as_deref().map_or(Ok(()), report_file::check)?;
+    archive.waivers.as_deref().map(waivers::load).transpose()
 }
 
 /// Checks the objects and prints them.
@@ -228,28 +247,12 @@ struct Finish {
     canaries: Option<Canaries>,
     /// Whether the run is deleted, and whether it created roles.
     deletes: Option<bool>,
-    /// Number of archives to retain.
-    keep: Option<u32>,
-    /// File of the report.
-    report: Option<PathBuf>,
+    /// What is done with the archive.
+    archive: args::RunArchive,
+    /// Accepted failures.
+    waivers: Option<Waivers>,
     /// Exit code of the run.
     code: u8,
-}
-
-impl Finish {
-    fn new(
-        (canaries, deletes): (Option<Canaries>, Option<bool>),
-        (keep, report): (Option<u32>, Option<PathBuf>),
-        code: u8,
-    ) -> Self {
-        Self {
-            canaries,
-            deletes,
-            keep,
-            report,
-            code,
-        }
-    }
 }
 
 /// Retrieves the archive of a complete run, searches it for canaries, and deletes the run or the canaries. Returns the exit
@@ -264,27 +267,35 @@ async fn finish(
     let Finish {
         canaries,
         deletes,
-        keep,
-        report: report_path,
+        archive: options,
+        waivers,
         mut code,
     } = finish;
-    let retrieval = args::Retrieve::into_this_directory(location.clone(), keep);
+    let retrieval = args::Retrieve::into_this_directory(location.clone(), options.keep);
     let archives = retrieve::fetch(retrieval, WhichRun::Created(identity), printer).await;
     if let Some(canaries) = canaries.filter(|_| deletes.is_none()) {
         canaries.remove(cluster, &location.namespace, printer).await;
     }
     let archives = archives?;
     for archive in &archives {
+        recording::record(archive, &options.recording, printer);
         step_summary::of_archive(archive, printer);
         if code != exit::SUCCESS {
             why::note_stored(archive, printer);
         }
     }
-    if let (Some(file), Some(archive)) = (&report_path, archives.first())
+    if let (Some(file), Some(archive)) = (&options.report, archives.first())
         && let Err(error) = report_file::write(archive, file, printer)
     {
         // The archive is complete: the report can be written again.
         printer.error(&error);
+    }
+    if let (Some(waivers), Some(archive)) = (&waivers, archives.first()) {
+        match waivers::code_of_run(archive, waivers, code, printer) {
+            Ok(judged) => code = judged,
+            // The failures count, as without waivers.
+            Err(error) => printer.error(&error),
+        }
     }
     let leaked = canaries.map_or(Ok(false), |canaries| canaries.search(&archives, printer));
     // Delete the run only after its archive was retrieved completely.

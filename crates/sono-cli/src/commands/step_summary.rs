@@ -68,12 +68,14 @@ pub(super) fn of_status(status: &RunStatus, logs: &[FailedLog], namespace: &str,
             .iter()
             .map(|summary| PluginOverview {
                 name: &summary.name,
+                status: &summary.status,
                 summary,
                 listed: &[],
             })
             .collect(),
         health: None,
         archive,
+        marks: None,
     };
     let about: Vec<&str> = run.into_iter().chain([namespace]).collect();
     write(&file, &about, &forms(&overview), printer);

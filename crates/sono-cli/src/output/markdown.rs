@@ -75,6 +75,11 @@ impl Markdown {
             .collect()
     }
 
+    /// The text struck through.
+    pub(crate) fn struck(self) -> Self {
+        Self(format!("~~{}~~", self.0))
+    }
+
     /// Joins lines with line ends.
     pub(crate) fn lines(lines: impl IntoIterator<Item = Self>) -> Self {
         Self::joined(lines, "\n")

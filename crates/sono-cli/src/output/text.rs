@@ -72,6 +72,11 @@ impl Text {
         ))
     }
 
+    /// The text struck through, where the terminal can show it.
+    pub(crate) fn struck(self) -> Self {
+        self.with(Style::new().strikethrough())
+    }
+
     /// Number of characters, without styles.
     pub(crate) fn width(&self) -> usize {
         self.plain().chars().count()

@@ -2,6 +2,7 @@
 
 mod failures;
 mod markdown;
+mod marks;
 
 use sono_results::{Failure, Health, Summary};
 use sono_types::{item, status::reason};
@@ -12,6 +13,8 @@ use crate::output::{Text, Tone, text};
 pub(crate) use failures::logs;
 use failures::{FailureGroup, groups};
 pub(crate) use markdown::{MAX_FAILURES as MAX_FAILURES_IN_MARKDOWN, markdown};
+use marks::Mark;
+pub(crate) use marks::{Marks, Waived};
 
 /// Maximum number of failures shown per plugin.
 const MAX_FAILURES: usize = 200;
@@ -27,12 +30,16 @@ pub(crate) struct Overview<'a> {
     pub(crate) health: Option<&'a Health>,
     /// File name of the archive, if any.
     pub(crate) archive: Option<&'a str>,
+    /// Marks of failures, if waivers or an earlier run are given.
+    pub(crate) marks: Option<&'a Marks>,
 }
 
 /// Overview of one plugin.
 #[derive(Debug)]
 pub(crate) struct PluginOverview<'a> {
     pub(crate) name: &'a str,
+    /// Status of the plugin, without its waived failures.
+    pub(crate) status: &'a str,
     pub(crate) summary: &'a Summary,
     /// Statuses and names of requested items.
     pub(crate) listed: &'a [(String, String)],
@@ -47,6 +54,19 @@ impl Overview<'_> {
     pub(crate) fn has_logs(&self) -> bool {
         let mut failures = self.plugins.iter().flat_map(|plugin| &plugin.summary.failures);
         failures.any(|failure| failure.has_log)
+    }
+
+    fn mark(&self, plugin: &str, failure: &Failure) -> Mark<'_> {
+        self.marks.map(|marks| marks.of(plugin, failure)).unwrap_or_default()
+    }
+
+    /// Number of waived failures of a plugin.
+    fn waived(&self, plugin: &str) -> u64 {
+        self.marks.map_or(0, |marks| marks.waived.count(plugin))
+    }
+
+    fn notes(&self) -> &[String] {
+        self.marks.map(|marks| marks.notes.as_slice()).unwrap_or_default()
     }
 
     /// `v1.37.2, 3 nodes`
@@ -101,8 +121,8 @@ fn cluster_line(health: &Health) -> Option<(&'static str, String)> {
     Some((if well { "healthy" } else { "not healthy" }, text))
 }
 
-/// `414 run: 412 passed, 2 failed   (2,799 skipped)`
-fn counts(summary: &Summary, number: &dyn Fn(u64) -> String) -> String {
+/// `414 run: 412 passed, 2 failed, 1 of these waived   (2,799 skipped)`
+fn counts(summary: &Summary, waived: u64, number: &dyn Fn(u64) -> String) -> String {
     let Summary {
         passed,
         failed,
@@ -116,6 +136,9 @@ fn counts(summary: &Summary, number: &dyn Fn(u64) -> String) -> String {
         if *count > 0 {
             parts.push(format!("{} {word}", number(*count)));
         }
+    }
+    if waived > 0 {
+        parts.push(format!("{} of these waived", number(waived)));
     }
     for (word, count) in other {
         let word = if word.is_empty() { "without status" } else { word };
@@ -152,7 +175,9 @@ pub(crate) fn table(overview: &Overview<'_>, for_people: bool) -> Text {
     if !cluster.is_empty() {
         first.push(format!("   {cluster}"));
     }
-    let mut lines = vec![first, Text::default()];
+    let mut lines = vec![first];
+    lines.extend(overview.notes().iter().map(Text::from));
+    lines.push(Text::default());
     let health = overview.health.and_then(cluster_line);
     let names = overview
         .plugins
@@ -160,10 +185,7 @@ pub(crate) fn table(overview: &Overview<'_>, for_people: bool) -> Text {
         .map(|plugin| Text::from(plugin.name).width())
         .chain(["cluster".len()]);
     let width = names.max().unwrap_or_default();
-    let words = overview
-        .plugins
-        .iter()
-        .map(|plugin| Text::from(&plugin.summary.status).width());
+    let words = overview.plugins.iter().map(|plugin| Text::from(plugin.status).width());
     let words = words.chain(health.iter().map(|(word, _)| word.len()));
     let word_width = words.max().unwrap_or_default();
     let row = |name: &str, word: &str, about: &str| {
@@ -175,11 +197,18 @@ pub(crate) fn table(overview: &Overview<'_>, for_people: bool) -> Text {
             about
         ]
     };
-    for PluginOverview { name, summary, listed } in &overview.plugins {
-        lines.push(row(name, &summary.status, &counts(summary, &number)));
+    for plugin in &overview.plugins {
+        let PluginOverview {
+            name,
+            status,
+            summary,
+            listed,
+        } = plugin;
+        lines.push(row(name, status, &counts(summary, overview.waived(name), &number)));
         if listed.is_empty() {
             let groups = groups(&summary.failures);
-            lines.extend(groups.iter().take(MAX_FAILURES).flat_map(failure));
+            let shown = groups.iter().take(MAX_FAILURES);
+            lines.extend(shown.flat_map(|group| failure(group, overview.mark(name, group.first))));
             let more: usize = groups.iter().skip(MAX_FAILURES).map(|group| group.count).sum();
             if more > 0 {
                 lines.push(format!("  … and {} more", number(more as u64)).into());
@@ -206,13 +235,18 @@ fn mark(status: &str) -> Text {
     }
 }
 
-fn failure(group: &FailureGroup<'_>) -> Vec<Text> {
+fn failure(group: &FailureGroup<'_>, mark: Mark<'_>) -> Vec<Text> {
     let Failure {
         name,
         message_first_lines,
         ..
     } = group.first;
-    let mut lines = vec![text!["  ", Tone::Bad.paint("✗"), " ", reason(name), group.nodes()]];
+    let name = Text::from(reason(name));
+    let (shape, name) = match mark.waiver {
+        Some(_) => (Text::from("-"), name.struck()),
+        None => (Tone::Bad.paint("✗"), name),
+    };
+    let mut lines = vec![text!["  ", shape, " ", name, group.nodes(), mark.words()]];
     lines.extend(message_first_lines.iter().map(|line| text!["      ", line]));
     lines
 }

@@ -1,6 +1,7 @@
 //! What changed between two runs. Pure.
 
 use sono_analysis::{Change, ClusterChange, Diff, TestChange};
+use sono_report::{Html, static_page};
 
 use super::words::grouped;
 use crate::output::{Markdown, Text, Tone, markdown, text};
@@ -9,6 +10,9 @@ use crate::output::{Markdown, Text, Tone, markdown, text};
 const MAX_ROWS: usize = 200;
 /// Maximum number of changes of one class in Markdown. The size of comments is limited.
 const MAX_MARKDOWN_ROWS: usize = 50;
+
+/// Maximum number of changes of one class on a page.
+const MAX_PAGE_ROWS: usize = 5_000;
 
 /// A comparison to be shown.
 pub(crate) struct Comparison<'a> {
@@ -23,25 +27,6 @@ pub(crate) struct Comparison<'a> {
 }
 
 impl Comparison<'_> {
-    /// `2 regressions, 1 fixed`
-    fn headline(&self) -> String {
-        let counts = Change::ALL.into_iter().filter(|change| *change != Change::StillFailing);
-        let mut words: Vec<String> = counts
-            .filter_map(|change| {
-                let count = self.counts.count(change);
-                (count > 0).then(|| format!("{} {}", grouped(count as u64), noun(change, count)))
-            })
-            .collect();
-        if words.is_empty() {
-            words.push("no differences".to_owned());
-        }
-        let failing = self.counts.count(Change::StillFailing);
-        if failing > 0 {
-            words.push(format!("{} still failing", grouped(failing as u64)));
-        }
-        words.join(", ")
-    }
-
     /// `Kubernetes v1.36.3 → v1.37.2`, `storage class: removed slow`
     fn cluster(&self) -> Vec<String> {
         self.cluster.iter().flat_map(cluster_lines).collect()
@@ -81,6 +66,39 @@ fn cluster_lines(change: &ClusterChange) -> Vec<String> {
     lines
 }
 
+/// `2 regressions, 1 fixed`
+pub(crate) fn headline(diff: &Diff) -> String {
+    let counts = Change::ALL.into_iter().filter(|change| *change != Change::StillFailing);
+    let mut words: Vec<String> = counts
+        .filter_map(|change| {
+            let count = diff.count(change);
+            (count > 0).then(|| format!("{} {}", grouped(count as u64), noun(change, count)))
+        })
+        .collect();
+    if words.is_empty() {
+        words.push("no differences".to_owned());
+    }
+    let failing = diff.count(Change::StillFailing);
+    if failing > 0 {
+        words.push(format!("{} still failing", grouped(failing as u64)));
+    }
+    words.join(", ")
+}
+
+/// What an earlier run says about a failure of this class; `None` for a class without a failure.
+pub(crate) fn class_words(change: Change, run: &str) -> Option<String> {
+    Some(match change {
+        Change::Regression => format!("passed in {run}"),
+        Change::Infrastructure => format!("passed in {run}; caused by the cluster"),
+        Change::NewFailure => format!("new since {run}"),
+        Change::FailsDifferently => format!("failed differently in {run}"),
+        Change::StillFailing => format!("failed in {run} too"),
+        Change::KnownFlake => "known flake".to_owned(),
+        Change::Incomparable => format!("not comparable with {run}"),
+        Change::Fixed | Change::New | Change::Removed | Change::Slower => return None,
+    })
+}
+
 fn noun(change: Change, count: usize) -> &'static str {
     match (change, count) {
         (Change::Regression, 1) => "regression",
@@ -104,7 +122,7 @@ fn noun(change: Change, count: usize) -> &'static str {
 
 /// For the terminal.
 pub(crate) fn table(comparison: &Comparison<'_>) -> Text {
-    let mut lines = vec![Text::from(comparison.headline())];
+    let mut lines = vec![Text::from(headline(comparison.counts))];
     lines.extend(comparison.cluster().into_iter().map(Text::from));
     for (class, changes) in comparison.groups() {
         lines.push(Text::default());
@@ -136,7 +154,7 @@ pub(crate) fn markdown(comparison: &Comparison<'_>) -> Markdown {
     let mut lines = vec![
         "### Changes".into(),
         Markdown::default(),
-        Markdown::text(&comparison.headline()),
+        Markdown::text(&headline(comparison.counts)),
     ];
     for line in comparison.cluster() {
         lines.extend([Markdown::default(), Markdown::text(&line)]);
@@ -156,4 +174,51 @@ pub(crate) fn markdown(comparison: &Comparison<'_>) -> Markdown {
         }
     }
     markdown![Markdown::lines(lines), "\n"]
+}
+
+/// One page that needs no network, in the form of a report.
+pub(crate) fn page(comparison: &Comparison<'_>, before: &str, after: &str) -> String {
+    let mut body = Html::default();
+    body.own("<main id=\"main\">\n")
+        .element("h1", "Changes between two runs");
+    body.own("<dl class=\"facts\">\n");
+    for (term, text) in [
+        ("before", before),
+        ("after", after),
+        ("result", &headline(comparison.counts)),
+    ] {
+        body.own("<div>")
+            .element("dt", term)
+            .element("dd", text)
+            .own("</div>\n");
+    }
+    body.own("</dl>\n");
+    let cluster = comparison.cluster();
+    if !cluster.is_empty() {
+        body.element("h2", "Cluster").own("\n<ul>\n");
+        for line in &cluster {
+            body.element("li", line).own("\n");
+        }
+        body.own("</ul>\n");
+    }
+    for (class, changes) in comparison.groups() {
+        let title = format!("{} {}", grouped(changes.len() as u64), noun(class, changes.len()));
+        body.element("h2", &title).own("\n<ul>\n");
+        for change in changes.iter().take(MAX_PAGE_ROWS) {
+            body.own("<li>").element("code", &change.name);
+            body.text(&format!(" ({}{})", change.plugin, node(change)));
+            if !change.reason.is_empty() {
+                body.own("<p class=\"about\">").text(&change.reason).own("</p>");
+            }
+            body.own("</li>\n");
+        }
+        body.own("</ul>\n");
+        if changes.len() > MAX_PAGE_ROWS {
+            let more = changes.len() - MAX_PAGE_ROWS;
+            body.element("p", &format!("and {} more", grouped(more as u64)))
+                .own("\n");
+        }
+    }
+    body.own("</main>\n");
+    static_page("Changes between two runs", &body)
 }

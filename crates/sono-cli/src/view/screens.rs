@@ -237,6 +237,7 @@ fn progress_in_a_log_is_readable() {
 fn plugin(summary: &Summary) -> PluginOverview<'_> {
     PluginOverview {
         name: &summary.name,
+        status: &summary.status,
         summary,
         listed: &[],
     }
@@ -296,6 +297,7 @@ fn results_are_readable() {
             plugins: [&suite, &bench].map(plugin).into(),
             health: Some(&health),
             archive: Some("a.tar.gz"),
+            marks: None,
         };
         archive::table(&overview, true).plain().into_owned()
     };

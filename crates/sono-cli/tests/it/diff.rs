@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::sono;
 
 /// Name, status and failure message of a test.
-type Test<'a> = (&'a str, &'a str, &'a str);
+pub(crate) type Test<'a> = (&'a str, &'a str, &'a str);
 
 fn write(directory: &Path, name: &str, text: &str) {
     let path = directory.join(name);
@@ -16,7 +16,7 @@ fn write(directory: &Path, name: &str, text: &str) {
 }
 
 /// Writes an extracted archive of a run of the suite with a focus.
-fn write_run(directory: &Path, kubernetes: &str, focus: &str, tests: &[Test<'_>]) {
+pub(crate) fn write_run(directory: &Path, kubernetes: &str, focus: &str, tests: &[Test<'_>]) {
     let items: Vec<Value> = tests
         .iter()
         .map(|(name, status, failure)| match *failure {

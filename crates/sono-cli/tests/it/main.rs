@@ -20,6 +20,7 @@ mod failed_output;
 mod flags;
 mod habits;
 mod help;
+mod history;
 mod images;
 mod json_contract;
 mod json_trees;
@@ -49,6 +50,7 @@ mod suite;
 mod terminal;
 #[cfg(unix)]
 mod texts;
+mod waivers;
 mod why;
 /// Tests with data of Sonobuoy.
 mod vectors {

@@ -71,9 +71,9 @@ fn recorded_run_is_listed_and_read() {
     };
     assert_eq!(entry, expected);
     // From the card, and from the index.
-    assert_eq!(history.list().unwrap().entries, [expected.clone()]);
+    assert_eq!(history.list().unwrap().entries, std::slice::from_ref(&expected));
     fs_err::remove_file(history.directory().join("index.json")).unwrap();
-    assert_eq!(history.list().unwrap().entries, [expected.clone()]);
+    assert_eq!(history.list().unwrap().entries, std::slice::from_ref(&expected));
     assert_eq!(history.list().unwrap().entries, [expected]);
     assert_eq!(history.card(&entry).unwrap(), stored);
     assert_eq!(
@@ -90,7 +90,7 @@ fn only_the_user_can_read_the_files() {
     history.record(&card("run-1", ""), Added::JustEnded, now()).unwrap();
     let mode = |path: &Path| fs_err::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(history.directory()), 0o700);
-    let names = ["20261201T120000000Z_run-1.json.gz", "index.json"];
+    let names = ["20261201T120000000Z_run-1.json.gz", "index.json", "lock"];
     for name in names {
         assert_eq!(mode(&history.directory().join(name)), 0o600, "{name}");
     }

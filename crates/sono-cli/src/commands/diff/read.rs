@@ -7,7 +7,7 @@ use std::{
 };
 
 use serde_json::Value;
-use sono_analysis::{CardCluster, Class, PluginTests, Rules, RunTests, TestOutput, TestRun, explain, test_name};
+use sono_analysis::{Card, CardCluster, Class, PluginTests, Rules, RunTests, TestOutput, TestRun, explain, test_name};
 use sono_bundle::{Bundle, ReadError};
 use sono_results::{Leaf, visit_leaves};
 use sono_types::layout;
@@ -25,10 +25,28 @@ const DEFINITIONS: [&str; 2] = ["definition.json", "defintion.json"];
 #[derive(Debug, Default)]
 pub(super) struct Run {
     pub(super) tests: RunTests,
+    /// Id of the run; empty if not known.
+    pub(super) id: String,
     /// Facts about the cluster.
     pub(super) cluster: CardCluster,
     /// Plugins that cannot be read.
     pub(super) problems: Vec<CliError>,
+}
+
+impl Run {
+    /// The tests in a card, which have no nodes.
+    pub(super) fn of_card(card: Card, plugin: Option<&str>) -> Self {
+        let mut tests = RunTests::of_card(&card);
+        if let Some(only) = plugin {
+            tests.plugins.retain(|name, _| name == only);
+        }
+        Self {
+            tests,
+            id: card.run.id,
+            cluster: card.cluster,
+            problems: Vec::new(),
+        }
+    }
 }
 
 /// Kind and sentence of the cause of a failure, by plugin, file and name.
@@ -99,6 +117,7 @@ pub(super) fn run(bundle: &Bundle, plugin: Option<&str>) -> Result<Run, CliError
                 .push(CliError::new(format!("cannot read the results of plugin `{name}`")).caused_by(&error)),
         }
     }
+    found.id = card.run.id;
     found.cluster = card.cluster;
     Ok(found)
 }
@@ -122,6 +141,7 @@ fn test(plugin: &str, leaf: Leaf<'_>, durations: Option<&HashMap<String, f64>>, 
         message,
         cause,
         seconds,
+        failure_key: None,
     }
 }
 

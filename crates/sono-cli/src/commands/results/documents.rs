@@ -9,7 +9,9 @@ use sono_types::{constants::HEALTH_PLUGIN, yaml};
 
 use super::{
     gather::{Gathered, LeafDocument, Part, Plugin},
-    health, log_command, redaction, statuses,
+    health, log_command,
+    marks::{self, Marked, SinceDocument, WaivedDocument},
+    redaction, statuses,
 };
 use crate::{
     args::ResultsOutput,
@@ -25,11 +27,12 @@ pub(super) struct Report<'a> {
     plugins: Vec<(&'a str, &'a Plugin)>,
     health: Option<Health>,
     status: &'static str,
+    marked: Option<&'a Marked>,
 }
 
 impl<'a> Report<'a> {
     /// Collects the results, and errors of single plugins.
-    pub(super) fn of(gathered: &'a Gathered) -> (Self, Vec<CliError>) {
+    pub(super) fn of(gathered: &'a Gathered, marked: Option<&'a Marked>) -> (Self, Vec<CliError>) {
         let mut failures: Vec<CliError> = Vec::new();
         let plugins: Vec<_> = gathered
             .names
@@ -51,7 +54,8 @@ impl<'a> Report<'a> {
             gathered,
             plugins,
             health,
-            status: judgement::overall_status(statuses(gathered).iter().map(String::as_str)),
+            status: judgement::overall_status(marks::statuses(marked, statuses(gathered)).iter().map(String::as_str)),
+            marked,
         };
         (report, failures)
     }
@@ -60,6 +64,7 @@ impl<'a> Report<'a> {
         let plugins = self.plugins.iter().filter_map(|(name, plugin)| match &plugin.part {
             Part::Summary(summary, listed) => Some(PluginOverview {
                 name,
+                status: self.status_of(name, &summary.status),
                 summary,
                 listed: listed.as_deref().unwrap_or_default(),
             }),
@@ -71,7 +76,12 @@ impl<'a> Report<'a> {
             plugins: plugins.collect(),
             health: self.health.as_ref(),
             archive,
+            marks: self.marked.map(|marked| &marked.marks),
         }
+    }
+
+    fn status_of<'s>(&'s self, plugin: &str, status: &'s str) -> &'s str {
+        self.marked.map_or(status, |marked| marked.status(plugin, status))
     }
 }
 
@@ -79,11 +89,11 @@ impl<'a> Report<'a> {
 pub(super) fn print(
     bundle: &Bundle,
     shown: &str,
-    gathered: &Gathered,
+    (gathered, marked): (&Gathered, Option<&Marked>),
     output: ResultsOutput,
     printer: &Printer,
 ) -> Result<Vec<CliError>, CliError> {
-    let (report, failures) = Report::of(gathered);
+    let (report, failures) = Report::of(gathered, marked);
     let (plugins, health, status) = (&report.plugins, &report.health, report.status);
     match output {
         ResultsOutput::Table | ResultsOutput::Markdown => {
@@ -120,7 +130,7 @@ pub(super) fn print(
                 Part::Leaves(counts, items) => Some(PluginDocument {
                     plugin: name,
                     name: &plugin.root.name,
-                    status: &plugin.root.status,
+                    status: report.status_of(name, &plugin.root.status),
                     counts,
                     items,
                 }),
@@ -131,6 +141,8 @@ pub(super) fn print(
                 status,
                 plugins: plugins.collect(),
                 health: health.as_ref(),
+                waived: marked.and_then(Marked::waived_document),
+                since: marked.and_then(Marked::since_document),
             };
             let unwritable = |error: String| CliError::new("cannot write the results").details([error]);
             let (format, written) = if output == ResultsOutput::Json {
@@ -168,6 +180,12 @@ struct Document<'a> {
     plugins: Vec<PluginDocument<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     health: Option<&'a Health>,
+    /// Waived failures, with --waivers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waived: Option<Vec<WaivedDocument<'a>>>,
+    /// Changes since an earlier run, with --since.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    since: Option<SinceDocument<'a>>,
 }
 
 #[derive(Serialize)]

@@ -28,7 +28,7 @@ pub(crate) fn markdown(overview: &Overview<'_>, shown: usize) -> Markdown {
     lines.push("| --- | --- | ---: | ---: | ---: | --- |".into());
     for plugin in &overview.plugins {
         let Summary {
-            status,
+            status: _,
             passed,
             failed,
             skipped,
@@ -40,7 +40,7 @@ pub(crate) fn markdown(overview: &Overview<'_>, shown: usize) -> Markdown {
             "| ",
             Markdown::text(plugin.name),
             " | ",
-            Markdown::text(status),
+            Markdown::text(plugin.status),
             " | ",
             *passed,
             " | ",
@@ -51,6 +51,9 @@ pub(crate) fn markdown(overview: &Overview<'_>, shown: usize) -> Markdown {
             Markdown::text(&other.join(", ")),
             " |"
         ]);
+    }
+    for note in overview.notes() {
+        lines.extend([Markdown::default(), Markdown::text(note)]);
     }
     if let Some((word, text)) = overview.health.and_then(cluster_line) {
         lines.extend([
@@ -69,12 +72,15 @@ pub(crate) fn markdown(overview: &Overview<'_>, shown: usize) -> Markdown {
     if !failures.is_empty() {
         lines.extend(["", "### Failures", ""].map(Markdown::from));
         for (plugin, group) in failures.iter().take(shown) {
+            let mark = overview.mark(plugin, group.first);
+            let name = Markdown::code(&group.first.name);
             lines.push(markdown![
                 "- ",
                 Markdown::text(plugin),
                 ": ",
-                Markdown::code(&group.first.name),
-                Markdown::text(&group.nodes())
+                if mark.waiver.is_some() { name.struck() } else { name },
+                Markdown::text(&group.nodes()),
+                Markdown::text(&mark.words())
             ]);
             lines.extend(Markdown::quoted(
                 group.first.message_first_lines.iter().map(String::as_str),

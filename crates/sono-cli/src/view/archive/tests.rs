@@ -45,10 +45,14 @@ fn with_overview(check: impl Fn(Overview<'_>)) {
         other: [("a|b".to_owned(), 1)].into(),
         ..Summary::default()
     };
-    let plugin = |name, summary| PluginOverview {
-        name,
-        summary,
-        listed: &[],
+    let plugin = |name, summary| -> PluginOverview<'_> {
+        let summary: &Summary = summary;
+        PluginOverview {
+            name,
+            status: &summary.status,
+            summary,
+            listed: &[],
+        }
     };
     check(Overview {
         run: Some("4f2a"),
@@ -56,6 +60,7 @@ fn with_overview(check: impl Fn(Overview<'_>)) {
         plugins: vec![plugin("e2e", &summary), plugin("systemd-logs", &other)],
         health: Some(&health),
         archive: Some("a.tar.gz"),
+        marks: None,
     });
 }
 
@@ -89,7 +94,11 @@ fn time_limit_is_shortened_to_its_reason() {
             name,
             ..Failure::default()
         }];
-        plain(&Text::lines(groups(&failures).iter().flat_map(failure)))
+        plain(&Text::lines(
+            groups(&failures)
+                .iter()
+                .flat_map(|group| failure(group, Mark::default())),
+        ))
     };
     let limit = format!(
         "{}{}pod p on node n was still running.",
@@ -111,11 +120,13 @@ fn requested_items_are_listed() {
         status: "failed",
         plugins: vec![PluginOverview {
             name: "e2e",
+            status: "failed",
             summary: &summary,
             listed: &listed,
         }],
         health: None,
         archive: None,
+        marks: None,
     };
     assert_eq!(
         plain(&table(&overview, false)),
@@ -161,4 +172,63 @@ fn short_form_counts_omitted_failures() {
             "\n- and 2 more\n"
         );
     });
+}
+
+#[test]
+fn waived_and_known_failures_are_marked() {
+    let failure = |name: &str| Failure {
+        name: name.to_owned(),
+        file: Some("results/global/junit.xml".to_owned()),
+        message_first_lines: vec!["message".to_owned()],
+        ..Failure::default()
+    };
+    let summary = Summary {
+        status: "failed".to_owned(),
+        passed: 1,
+        failed: 3,
+        failures: ["one", "two", "three"].map(failure).into(),
+        ..Summary::default()
+    };
+    let mut marks = Marks::default();
+    marks.notes.push("waivers: 1 failure is waived, 2 are not".to_owned());
+    marks
+        .waived
+        .insert("e2e", Some("results/global/junit.xml"), "one", "dns");
+    // Of another plugin, and of another file.
+    marks
+        .waived
+        .insert("other", Some("results/global/junit.xml"), "two", "x");
+    marks.waived.insert("e2e", Some("results/node1/junit.xml"), "two", "x");
+    for (name, words) in [("one", "failed in 1a2b3c4d too"), ("three", "new since 1a2b3c4d")] {
+        marks
+            .since
+            .insert(("e2e".to_owned(), name.to_owned()), words.to_owned());
+    }
+    let overview = Overview {
+        run: None,
+        status: "failed",
+        plugins: vec![PluginOverview {
+            name: "e2e",
+            status: "failed",
+            summary: &summary,
+            listed: &[],
+        }],
+        health: None,
+        archive: None,
+        marks: Some(&marks),
+    };
+    assert_eq!(
+        plain(&table(&overview, false)),
+        "run   failed\nwaivers: 1 failure is waived, 2 are not\n\n\
+         e2e       failed   4 run: 1 passed, 3 failed, 2 of these waived\n  \
+         - one   (waived: dns; failed in 1a2b3c4d too)\n      message\n  \
+         ✗ two\n      message\n  ✗ three   (new since 1a2b3c4d)\n      message"
+    );
+    let markdown = markdown(&overview, 9);
+    let struck = "- e2e: ~~`one`~~   (waived: dns; failed in 1a2b3c4d too)";
+    assert!(
+        markdown.as_str().lines().any(|line| line == struck),
+        "{}",
+        markdown.as_str()
+    );
 }
