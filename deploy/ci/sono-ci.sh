@@ -111,10 +111,34 @@ count() { # WORD, with the report on standard input
     '
 }
 
+# Puts what changed since the baseline first in the step's summary, and sets `changes` and `worse`.
+compare() { # ARCHIVE
+    if [ -n "$recorded" ]; then
+        set -- latest~1 latest --history "$baseline"
+    else
+        set -- "$baseline" "$1" --no-history
+    fi
+    compared=0
+    sono diff "$@" -o markdown >"$said" || compared=$?
+    case $compared in
+    0 | 4) worse=false ;;
+    3) worse=true ;;
+    *)
+        echo "sono-ci: there is no earlier run to compare with" >&2
+        return
+        ;;
+    esac
+    changes=$(sed -n 3p "$said")
+    if [ -n "${GITHUB_STEP_SUMMARY:-}" ]; then
+        [ ! -f "$GITHUB_STEP_SUMMARY" ] || { echo && cat "$GITHUB_STEP_SUMMARY"; } >>"$said"
+        cat "$said" >"$GITHUB_STEP_SUMMARY"
+    fi
+}
+
 run() {
     case ${SONO_FAIL_ON:=failures} in
-    failures | run | never) ;;
-    *) fail "SONO_FAIL_ON must be failures, run or never, not $SONO_FAIL_ON" ;;
+    failures | regressions | run | never) ;;
+    *) fail "SONO_FAIL_ON must be failures, regressions, run or never, not $SONO_FAIL_ON" ;;
     esac
     mkdir -p "${SONO_DIRECTORY:=sono-results}"
     said=$(mktemp)
@@ -138,6 +162,18 @@ run() {
     else
         set -- --rm "--wait=${SONO_WAIT:-60m}" "$@"
     fi
+    baseline='' recorded='' changes='' worse=''
+    if [ -n "${SONO_BASELINE:-}" ]; then
+        case $SONO_BASELINE in
+        /*) baseline=$SONO_BASELINE ;;
+        *) baseline=$PWD/$SONO_BASELINE ;;
+        esac
+        # An archive, a directory with an extracted archive, or else a history, which need not exist yet.
+        if [ ! -f "$baseline" ] && [ ! -d "$baseline/plugins" ]; then
+            recorded=true
+            set -- --history "$baseline" "$@"
+        fi
+    fi
     code=0
     (cd "$SONO_DIRECTORY" && exec sono run --exit-code "$@") >"$said" || code=$?
     archive=$(tail -n 1 "$said")
@@ -147,6 +183,7 @@ run() {
         sono results "$archive" >"$said" || true
         passed=$(count Passed <"$said")
         failed=$(count Failed <"$said")
+        [ -z "$baseline" ] || compare "$archive"
     else
         archive=
     fi
@@ -158,14 +195,19 @@ run() {
     6) status=timed-out ;;
     *) status=error ;;
     esac
-    for line in "archive=$archive" "status=$status" "passed=$passed" "failed=$failed"; do
+    set -- "archive=$archive" "status=$status" "passed=$passed" "failed=$failed"
+    [ -z "$changes" ] || set -- "$@" "changes=$changes"
+    for line in "$@"; do
         echo "$line"
         if [ -n "${SONO_OUTPUT:-${GITHUB_OUTPUT:-}}" ]; then
             echo "$line" >>"${SONO_OUTPUT:-$GITHUB_OUTPUT}"
         fi
     done
-    case $SONO_FAIL_ON:$status in
-    never:* | *:passed | run:failed | run:unknown) exit 0 ;;
+    case $SONO_FAIL_ON:$status:$worse in
+    never:* | run:failed:* | run:unknown:* | regressions:failed:false | regressions:unknown:false) exit 0 ;;
+    # A passed run can be worse too, for example if a test is missing.
+    regressions:passed:true) exit 3 ;;
+    *:passed:*) exit 0 ;;
     *) exit "$code" ;;
     esac
 }

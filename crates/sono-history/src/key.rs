@@ -61,7 +61,7 @@ fn is_id(text: &str) -> bool {
     !text.is_empty() && text.len() <= MAX_ID && text.bytes().all(is_letter)
 }
 
-/// The order time of a run. A run that is recorded when it ended comes after all others, even if a clock stepped back.
+/// The order time of a run. A run that is recorded when it ended follows all others, even if a clock stepped back.
 pub(crate) fn order_time(
     start: Option<Timestamp>,
     now: Timestamp,

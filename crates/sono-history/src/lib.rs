@@ -14,4 +14,4 @@ mod store;
 pub use entry::{Entry, EntryPlugin};
 pub use reference::{ReferenceError, RunKind, RunReference};
 pub use retention::Retention;
-pub use store::{Added, CardProblem, History, HistoryError, Listing, Recorded};
+pub use store::{Added, CardProblem, History, HistoryError, Listing, Recorded, run_id};

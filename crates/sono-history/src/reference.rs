@@ -23,7 +23,7 @@ pub enum RunReference {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReferenceError {
     /// It is neither `latest`, `latest~N` nor the start of an id.
-    #[error("`{0}` is no run: use latest, latest~1, or at least {MIN_ID} characters of a run's id")]
+    #[error("`{0}` is not a run: use latest, latest~1, or at least {MIN_ID} characters of a run's id")]
     Invalid(String),
     /// No run has it.
     #[error("no run in the history is `{0}`")]
@@ -164,7 +164,7 @@ mod tests {
             }
         };
         let invalid =
-            |text: &str| format!("`{text}` is no run: use latest, latest~1, or at least 4 characters of a run's id");
+            |text: &str| format!("`{text}` is not a run: use latest, latest~1, or at least 4 characters of a run's id");
         for (text, cluster, expected) in [
             ("latest", None, "aaaa"),
             ("latest~0", None, "aaaa"),

@@ -40,7 +40,7 @@ pub struct History {
     directory: PathBuf,
 }
 
-/// Whether a run has just ended, or comes from an archive of any age.
+/// Whether a run has just ended, or its archive is of any age.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Added {
     /// It has just ended: it is the newest run.
@@ -188,16 +188,21 @@ impl History {
     /// # Errors
     /// Fails if the card is damaged, or of a later version.
     pub fn card(&self, entry: &Entry) -> Result<Card, HistoryError> {
-        self.read(&entry.file).map_err(|source| HistoryError::Card {
+        let card = self.read(&entry.file).map_err(|source| HistoryError::Card {
             file: entry.file.clone(),
             source,
-        })
+        })?;
+        Ok(with_id(card, entry))
     }
 
     /// The cards of several runs, in their order, without those that cannot be read.
     pub fn cards<'a>(&self, entries: impl IntoIterator<Item = &'a Entry>) -> Vec<Card> {
-        let files: Vec<String> = entries.into_iter().map(|entry| entry.file.clone()).collect();
-        self.read_all(&files).into_iter().filter_map(Result::ok).collect()
+        let entries: Vec<&Entry> = entries.into_iter().collect();
+        let files: Vec<String> = entries.iter().map(|entry| entry.file.clone()).collect();
+        let cards = self.read_all(&files).into_iter().zip(entries);
+        cards
+            .filter_map(|(card, entry)| Some(with_id(card.ok()?, entry)))
+            .collect()
     }
 
     /// Removes runs beyond the limits, and returns them.
@@ -332,6 +337,20 @@ impl History {
             source,
         }
     }
+}
+
+/// The id of a run in the history: that of its card, or digits of a hash of the card.
+///
+/// # Errors
+/// Never fails for a card of this program; the error is that of the JSON library.
+pub fn run_id(card: &Card) -> Result<String, serde_json::Error> {
+    card.to_json().map(|text| key::id(&card.run.id, text.as_bytes()))
+}
+
+/// A card without an id has the one of its file.
+fn with_id(mut card: Card, entry: &Entry) -> Card {
+    card.run.id.clone_from(&entry.run);
+    card
 }
 
 /// An unfinished file that only the user can read.

@@ -98,14 +98,14 @@ fn known_flakes(history: Option<&History>, recorded: &[Entry], run: &Run) -> BTr
     }
 }
 
-/// Where a run comes from.
+/// An archive, or a run in the history.
 enum Source<'a> {
     Archive(&'a Path),
     Run(&'a Entry),
 }
 
 impl<'a> Source<'a> {
-    /// An archive, or a run in the history.
+    /// The source with this path or name.
     fn of(given: &'a Path, recorded: &'a [Entry]) -> Result<Self, CliError> {
         let text = given.to_str().unwrap_or_default();
         let reference: Option<RunReference> = text.parse().ok();

@@ -208,9 +208,80 @@ fn a_job_fails_as_configured() {
         (wrong.code, wrong.stderr.as_str()),
         (
             1,
-            "sono-ci: SONO_FAIL_ON must be failures, run or never, not sometimes\n"
+            "sono-ci: SONO_FAIL_ON must be failures, regressions, run or never, not sometimes\n"
         )
     );
+}
+
+/// Fails as long as the file exists.
+const CHANGING: &str = "sonobuoy-config: {driver: Job, plugin-name: changing, result-format: junit}
+spec:
+  name: c
+  image: i
+  command: [/bin/sh, -c]
+  args:
+  - |
+    cd $SONOBUOY_RESULTS_DIR
+    test ! -e FILE || failure='<failure>gone</failure>'
+    echo \"<testsuite name='s'><testcase name='a'>$failure</testcase><testcase name='b'/></testsuite>\" > j.xml
+    echo $SONOBUOY_RESULTS_DIR/j.xml > done
+";
+
+#[test]
+fn summary_begins_with_what_changed_since_the_baseline() {
+    let job = Job::new();
+    assert_eq!(job.script("install", &[]).code, 0);
+    let broken = job.path("broken");
+    let plugin = CHANGING.replace("FILE", &broken.display().to_string());
+    fs_err::write(job.path("changing.yaml"), plugin).unwrap();
+    let run = |baseline: &str, fail_on: &str| {
+        fs_err::remove_file(job.path("summary.md")).ok();
+        let variables = [
+            ("SONO_PLUGINS", "changing.yaml"),
+            ("SONO_BASELINE", baseline),
+            ("SONO_FAIL_ON", fail_on),
+        ];
+        let ran = job.script("run", &variables);
+        let value = |name: &str| {
+            let lines = ran.stdout.lines();
+            let value = lines
+                .filter_map(|line| line.split_once('='))
+                .find(|(key, _)| *key == name);
+            value.map(|(_, value)| value.to_owned())
+        };
+        (
+            ran.code,
+            value("changes"),
+            value("archive").unwrap(),
+            ran.stderr.clone(),
+        )
+    };
+    let (code, changes, first, stderr) = run("history", "regressions");
+    assert_eq!((code, changes), (0, None), "{stderr}");
+    assert!(
+        stderr.contains("sono-ci: there is no earlier run to compare with"),
+        "{stderr}"
+    );
+    fs_err::write(&broken, "").unwrap();
+    let (code, changes, _, stderr) = run("history", "regressions");
+    assert_eq!((code, changes.as_deref()), (3, Some("1 regression")), "{stderr}");
+    let summary = job.read("summary.md");
+    assert!(summary.starts_with("### Changes\n\n1 regression\n"), "{summary}");
+    assert!(summary.contains("## Run failed"), "{summary}");
+    // It fails as before.
+    let (code, changes, _, stderr) = run("history", "regressions");
+    assert_eq!(
+        (code, changes.as_deref()),
+        (0, Some("no differences, 1 still failing")),
+        "{stderr}"
+    );
+    assert_eq!(run("history", "failures").0, 3);
+    // An archive as baseline.
+    let (code, changes, _, stderr) = run(&first, "regressions");
+    assert_eq!((code, changes.as_deref()), (3, Some("1 regression")), "{stderr}");
+    fs_err::remove_file(&broken).unwrap();
+    let (code, changes, _, stderr) = run("history", "regressions");
+    assert_eq!((code, changes.as_deref()), (0, Some("1 fixed")), "{stderr}");
 }
 
 #[test]

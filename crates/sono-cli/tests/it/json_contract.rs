@@ -172,3 +172,19 @@ fn diff_conforms_to_its_schema() {
     assert_eq!(found.code, 3);
     check("diff", &found.stdout);
 }
+
+#[test]
+fn history_and_waivers_conform_to_their_schemas() {
+    let directory = tempfile::tempdir().unwrap();
+    crate::diff::write_runs(directory.path());
+    let output = |arguments: &[&str]| sono(directory.path(), arguments).stdout;
+    assert_eq!(sono(directory.path(), &["history", "add", "a", "b"]).code, 0);
+    check("history-list", &output(&["history", "list", "-o", "json"]));
+    check("history-tests", &output(&["history", "show", "o", "-o", "json"]));
+    check("history-tests", &output(&["history", "flakes", "-o", "json"]));
+    let waiver = "waivers:\n- {id: a, plugin: e2e, test: works, because: x, owner: team, until: 2020-01-01}\n";
+    fs_err::write(directory.path().join("w.yaml"), waiver).unwrap();
+    check("waivers", &output(&["waivers", "unused", "w.yaml", "a", "-o", "json"]));
+    let marked = output(&["results", "b", "--since", "latest", "--waivers", "w.yaml", "-o", "json"]);
+    check("results", &marked);
+}

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::Path};
 use serde::Serialize;
 use sono_analysis::{Change, Diff, Ledger, RunTests, TestChange, Verdict, compare, test_name};
 use sono_bundle::Bundle;
-use sono_history::{RunKind, RunReference};
+use sono_history::{RunKind, RunReference, run_id};
 
 use super::super::{
     cards, history, recording,
@@ -103,7 +103,8 @@ impl Marked {
             .map_err(|error: sono_history::ReferenceError| CliError::new(error.to_string()))?;
         let store = recording::required(request.place)?;
         let mut entries = recording::list(&store, printer)?;
-        let card = cards::of_archive(bundle)?;
+        let mut card = cards::of_archive(bundle)?;
+        card.run.id = run_id(&card).map_err(|error| CliError::new("cannot read the card").caused_by(&error))?;
         // Names such as latest~1 count from this run, if it is in the history.
         if let Some(own) = entries.iter().position(|entry| entry.run == card.run.id) {
             entries.truncate(own + 1);

@@ -169,6 +169,38 @@ fn results() -> Vec<Scenario> {
         )
         .of(Kind::Markdown),
         Scenario::new("diff", &["run", "none-EVIL\u{9b}\u{1b}]0;t\u{7}.gz"]),
+        Scenario::new("diff", &["run", archive, "--only", "still-failing", "--output", "html"]).of(Kind::Verbatim),
+        Scenario::new("diff", &["run", "late~EVIL\u{9b}\u{1b}]0;t\u{7}"]),
+        Scenario::new(
+            "results",
+            &[
+                "run",
+                "--since",
+                "latest",
+                "--waivers",
+                "waivers.yaml",
+                "--output",
+                "table",
+            ],
+        ),
+        Scenario::new("results", &["run", "--since", "latest", "--output", "markdown"]).of(Kind::Markdown),
+        Scenario::new("history add", &["run"]).that_changes(),
+        Scenario::new("history prune", &[])
+            .without_foreign_text()
+            .that_changes(),
+        Scenario::new("history list", &["--output", "table"]),
+        Scenario::new("history list", &["--output", "json"]).of(Kind::Json),
+        Scenario::new("history show", &["EVIL", "--output", "table"]),
+        Scenario::new("history show", &["EVIL", "--output", "json"]).of(Kind::Json),
+        Scenario::new("history flakes", &["--output", "table"]),
+        Scenario::new("history flakes", &["--output", "json"]).of(Kind::Json),
+        Scenario::new("history flakes", &["--output", "markdown"]).of(Kind::Markdown),
+        Scenario::new("history export", &["--output", "json"]).of(Kind::Verbatim),
+        Scenario::new("history export", &["--output", "csv"]).of(Kind::Verbatim),
+        Scenario::new("waivers lint", &["waivers.yaml", "--output", "table"]),
+        Scenario::new("waivers lint", &["waivers.yaml", "--output", "json"]).of(Kind::Json),
+        Scenario::new("waivers unused", &["waivers.yaml", "--output", "table"]),
+        Scenario::new("waivers unused", &["waivers.yaml", "run", "--output", "json"]).of(Kind::Json),
         Scenario::new("rules list", &["--output", "table"]).without_foreign_text(),
         Scenario::new("rules list", &["--output", "json"])
             .of(Kind::Json)

@@ -3,6 +3,8 @@
 use std::{fmt::Write as _, path::Path};
 
 use serde_json::{Value, json};
+use sono_analysis::{Card, CardFailure, CardPlugin};
+use sono_history::{Added, History};
 use sono_testkit::FakeApi;
 use tempfile::TempDir;
 
@@ -70,6 +72,7 @@ impl World {
         let kubeconfig = kubeconfig.replace(": fake", &format!(": {}", ascii(&json!(LINE))));
         fs_err::write(directory.path().join("kubeconfig"), kubeconfig).unwrap();
         archive(directory.path());
+        history(directory.path());
         definitions(directory.path());
         fs_err::write(
             directory.path().join("tests.txt"),
@@ -262,6 +265,43 @@ fn archive(directory: &Path) {
     }
     let file = fs_err::File::create(directory.join(format!("{NAME}.tar.gz"))).unwrap();
     sono_bundle::pack_directory(&run, file, &[], 6).unwrap();
+}
+
+/// Runs of the past with hostile names, and waivers of their tests.
+fn history(directory: &Path) {
+    let history = History::new(directory.join(".local/state/sono/history"));
+    let now = "2026-12-01T00:00:00Z".parse().unwrap();
+    for (number, letters) in ["pp", "fp", "pp", "pf", "pf", "pf"].into_iter().enumerate() {
+        let plugin = |name: &str| CardPlugin {
+            name: name.to_owned(),
+            status: TEXT.to_owned(),
+            tests: vec![TEXT.to_owned(), LINE.to_owned()],
+            statuses: letters.to_owned(),
+            failures: vec![CardFailure {
+                first: TEXT.to_owned(),
+                ..CardFailure::default()
+            }],
+            ..CardPlugin::default()
+        };
+        let mut card = Card {
+            schema: 1,
+            plugins: vec![plugin("p"), plugin(NAME)],
+            ..Card::default()
+        };
+        card.run.id = format!("{TEXT}{number}");
+        card.cluster.server = TEXT.to_owned();
+        history.record(&card, Added::JustEnded, now).unwrap();
+    }
+    let waiver = |id: &str, test: &str| {
+        let text = ascii(&json!(TEXT));
+        format!(
+            "- {{id: {}, plugin: p, test: {}, because: {text}, owner: {text}, until: 2026-01-01}}\n",
+            ascii(&json!(id)),
+            ascii(&json!(test))
+        )
+    };
+    let waivers = format!("waivers:\n{}{}", waiver(TEXT, "EVIL*"), waiver(LINE, "none"));
+    fs_err::write(directory.join("waivers.yaml"), waivers).unwrap();
 }
 
 /// JSON that is also valid YAML: ASCII except for a bidirectional control character, which YAML allows.
