@@ -169,7 +169,9 @@ fn results() -> Vec<Scenario> {
         )
         .of(Kind::Markdown),
         Scenario::new("diff", &["run", "none-EVIL\u{9b}\u{1b}]0;t\u{7}.gz"]),
-        Scenario::new("diff", &["run", archive, "--only", "still-failing", "--output", "html"]).of(Kind::Verbatim),
+        Scenario::new("diff", &["run", archive, "--only", "still-failing", "--output", "html"])
+            .of(Kind::Verbatim)
+            .without_foreign_text(),
         Scenario::new("diff", &["run", "late~EVIL\u{9b}\u{1b}]0;t\u{7}"]),
         Scenario::new(
             "results",
@@ -184,7 +186,9 @@ fn results() -> Vec<Scenario> {
             ],
         ),
         Scenario::new("results", &["run", "--since", "latest", "--output", "markdown"]).of(Kind::Markdown),
-        Scenario::new("history add", &["run"]).that_changes(),
+        Scenario::new("history add", &["run", "--history", "history"])
+            .without_foreign_text()
+            .that_changes(),
         Scenario::new("history prune", &[])
             .without_foreign_text()
             .that_changes(),
