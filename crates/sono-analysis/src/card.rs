@@ -185,7 +185,7 @@ impl Card {
     fn check(&self) -> Result<(), CardError> {
         let wrong = |problem| Err(CardError::Inconsistent(problem));
         if self.schema == 0 {
-            return wrong("it has no version");
+            return wrong("the version is missing");
         }
         if self.plugins.len() > limits::CARD_PLUGINS {
             return wrong("it has too many plugins");

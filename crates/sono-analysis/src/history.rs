@@ -9,9 +9,8 @@ mod tests;
 
 use std::fmt;
 
-use serde::Serialize;
-
 pub use ledger::{Ledger, RecordedTest};
+use serde::Serialize;
 pub use statistics::{Counts, Interval, benjamini_hochberg, fisher, wilson};
 
 /// Number of runs below which a test is neither flaky nor broken.

@@ -8,7 +8,6 @@ use regex::bytes::{Regex, RegexSet, RegexSetBuilder};
 use serde::{Deserialize, Serialize};
 
 use self::parse::{Parsed, build, last_line, parse, unplaced};
-
 use crate::{finding::Certainty, limits};
 
 /// The rules of this program.

@@ -2,8 +2,6 @@
 
 mod in_order;
 
-pub use in_order::FileTaker;
-
 use std::{
     collections::BTreeMap,
     io::{self, Read},
@@ -12,6 +10,7 @@ use std::{
 };
 
 use fs_err as fs;
+pub use in_order::FileTaker;
 
 use crate::{
     codec::{

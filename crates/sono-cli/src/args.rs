@@ -43,12 +43,11 @@ mod wait_time;
 mod waivers;
 mod why;
 
-use clap::{Parser, Subcommand};
-
 pub use addresses::Addresses;
 pub(crate) use aggregator::TAINT_EFFECTS;
 pub use aggregator::{Aggregator, Toleration};
 pub use changes::{Changes, Pair, Variable};
+use clap::{Parser, Subcommand};
 pub use cluster::{Cluster, RunLocation};
 pub use common::{Colour, Common};
 pub use completion::{Completion, Shell};

@@ -2,13 +2,14 @@
 
 use std::{ffi::OsString, path::Path, process::ExitCode};
 
+use clap::{CommandFactory as _, FromArgMatches as _, error::ErrorKind};
+
 use crate::{
     args::{Arguments, GivenFlags, booleans, common, environment, flags_first, run_flags_of_wait},
     commands, completion, log,
     output::{Printer, shown},
     usage,
 };
-use clap::{CommandFactory as _, FromArgMatches as _, error::ErrorKind};
 
 /// Programs of the images, which parse their own arguments. They can also be run manually, as `/sonobuoy aggregator`.
 const IMAGE_PROGRAMS: [&str; 3] = ["aggregator", "splat", "worker"];

@@ -11,10 +11,13 @@ mod rendering;
 
 use std::{collections::BTreeMap, path::PathBuf};
 
+pub(crate) use latest::latest;
+use private::PrivateRegistry;
 use sono_kube::{Cluster, Connection};
 use sono_manifest::{Definition, Images, Preparation, ResultsVolume, Sizes, default_pod_spec, prepare};
 use sono_types::{Config, canary::Seed, constants, env};
 
+pub(crate) use crate::kubernetes_version::{NO_VERSION, Version, numbers};
 use crate::{
     args::{self, GivenFlags},
     changes::{PluginChanges, run_in_parallel},
@@ -23,10 +26,6 @@ use crate::{
     output::Printer,
     plugins::{self, fetch::Access},
 };
-
-pub(crate) use crate::kubernetes_version::{NO_VERSION, Version, numbers};
-pub(crate) use latest::latest;
-use private::PrivateRegistry;
 
 impl From<&args::Cluster> for Connection {
     fn from(cluster: &args::Cluster) -> Self {

@@ -4,10 +4,9 @@ mod readme;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use readme::render as render_readme;
 use serde_json::Value;
 use sono_types::{constants, layout};
-
-pub use readme::render as render_readme;
 
 use crate::{junit::Junit, log::LogFacts, minor::Minor, required::RequiredTests};
 

@@ -4,6 +4,7 @@ mod tokens;
 mod url;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
+pub(crate) use url::{credentials_before, oracle, password as url_password};
 
 pub(crate) use self::tokens::{TOKENS, Token};
 use crate::{
@@ -11,7 +12,6 @@ use crate::{
     finding::Finding,
     hits::Rule,
 };
-pub(crate) use url::{credentials_before, oracle, password as url_password};
 
 /// Most bytes of a private key or another long credential.
 pub(crate) const LONGEST: usize = 15 << 10;

@@ -5,11 +5,10 @@ mod overlay;
 
 use std::collections::BTreeMap;
 
+pub use overlay::ConfigError;
 use serde::{Deserialize, Serialize};
 
 use crate::{UploadLimits, constants};
-
-pub use overlay::ConfigError;
 
 /// Configuration of a run. Keys are written in this order and read case-insensitively; unknown keys are ignored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -2,11 +2,12 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use serde::Serialize;
+
 use crate::{
     PluginStatus, ProgressUpdate, RunStatus, item,
     status::{folded_node, plugin_status},
 };
-use serde::Serialize;
 
 /// Maximum number of failed tests named in a row of a folded status; the others are only counted.
 const MAX_NAMES: usize = 10;

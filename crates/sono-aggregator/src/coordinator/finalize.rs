@@ -27,9 +27,9 @@ mod causes;
 mod item_trees;
 mod redaction;
 
-use self::redaction::Redaction;
-
 pub(crate) use item_trees::stopped_in_order;
+
+use self::redaction::Redaction;
 
 /// Time limit for the removal of one plugin's objects: results are waiting to be packed.
 const CLEAN_UP_LIMIT: Duration = Duration::from_secs(30);

@@ -36,7 +36,6 @@ use crate::{
 mod updates;
 
 use updates::Update;
-
 pub(crate) use updates::Updates;
 
 /// The state of the handlers.

@@ -65,8 +65,10 @@ mod tests {
     use sono_types::{RunStatus, SessionId};
 
     use super::*;
-    use crate::backend::BackendError;
-    use crate::{backend::Driver, observe::run_events::RunEvents};
+    use crate::{
+        backend::{BackendError, Driver},
+        observe::run_events::RunEvents,
+    };
 
     /// A backend that returns the given results, then success.
     #[derive(Default)]

@@ -128,7 +128,7 @@ fn cards_of_later_versions_and_damaged_cards_are_refused() {
         error(r#"{"schema": 2, "plugins": 7}"#),
         "the card has version 2, and this program reads versions up to 1"
     );
-    assert_eq!(error("{}"), "the card is damaged: it has no version");
+    assert_eq!(error("{}"), "the card is damaged: the version is missing");
     assert_eq!(error(r#"{"schema": 1, "plugins": 7}"#), "the card is damaged");
     let plugin = |text: &str| error(&format!(r#"{{"schema": 1, "plugins": [{text}]}}"#));
     assert_eq!(

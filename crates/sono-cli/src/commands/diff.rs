@@ -37,7 +37,7 @@ pub(super) fn diff(arguments: &args::Diff, printer: &Printer) -> Result<u8, CliE
     let history = if *no_history { None } else { recording::history(place) };
     let recorded = match &history {
         Some(history) => recording::list(history, printer).unwrap_or_else(|error| {
-            printer.error(&error);
+            printer.note(&format!("warning: {}", error.lines().join(": ")));
             Vec::new()
         }),
         None => Vec::new(),

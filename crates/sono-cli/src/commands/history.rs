@@ -1,6 +1,6 @@
 //! `sono history`: runs, and the outcomes of their tests.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -135,6 +135,28 @@ struct OutcomeDocument<'a> {
     outcome: &'static str,
 }
 
+impl<'a> TestDocument<'a> {
+    /// Without the outcomes.
+    fn of(test: &'a RecordedTest<'a>, fail_more_often: &BTreeSet<TestId>) -> Self {
+        Self {
+            plugin: test.plugin,
+            id: test.id,
+            name: test.name,
+            history: &test.history,
+            fails_more_often: fail_more_often.contains(test.id),
+            outcomes: Vec::new(),
+        }
+    }
+}
+
+fn outcomes<'a>(test: &'a RecordedTest<'a>) -> Vec<OutcomeDocument<'a>> {
+    let outcomes = test.observations.iter().map(|one| OutcomeDocument {
+        run: one.run,
+        outcome: word(one.outcome),
+    });
+    outcomes.collect()
+}
+
 fn word(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Passed => "passed",
@@ -159,19 +181,8 @@ fn show(arguments: &args::HistoryShow, printer: &Printer) -> Result<u8, CliError
             let documents: Vec<TestDocument<'_>> = found
                 .iter()
                 .map(|test| TestDocument {
-                    plugin: test.plugin,
-                    id: test.id,
-                    name: test.name,
-                    history: &test.history,
-                    fails_more_often: more.contains(test.id),
-                    outcomes: test
-                        .observations
-                        .iter()
-                        .map(|one| OutcomeDocument {
-                            run: one.run,
-                            outcome: word(one.outcome),
-                        })
-                        .collect(),
+                    outcomes: outcomes(test),
+                    ..TestDocument::of(test, &more)
                 })
                 .collect();
             document(&documents, printer)?;
@@ -206,17 +217,7 @@ fn flakes(arguments: &args::HistoryFlakes, printer: &Printer) -> Result<u8, CliE
         FlakesOutput::Table => printer.line(&view::flakes(&flakes))?,
         FlakesOutput::Markdown => printer.markdown(&view::flakes_markdown(&flakes))?,
         FlakesOutput::Json => {
-            let documents: Vec<TestDocument<'_>> = shown
-                .iter()
-                .map(|test| TestDocument {
-                    plugin: test.plugin,
-                    id: test.id,
-                    name: test.name,
-                    history: &test.history,
-                    fails_more_often: more.contains(test.id),
-                    outcomes: Vec::new(),
-                })
-                .collect();
+            let documents: Vec<TestDocument<'_>> = shown.iter().map(|test| TestDocument::of(test, &more)).collect();
             document(&documents, printer)?;
         }
     }
@@ -289,15 +290,14 @@ struct Row<'a> {
 fn export(arguments: &args::HistoryExport, printer: &Printer) -> Result<u8, CliError> {
     let Selected { entries, ledger } = select(&arguments.selection, printer)?;
     let unwritable = |error: &serde_json::Error| CliError::new("cannot write the history").caused_by(error);
+    let by_run: HashMap<&str, &Entry> = entries.iter().map(|entry| (entry.run.as_str(), entry)).collect();
     let mut text = String::new();
     if arguments.output == ExportFormat::Csv {
         text.push_str("run,time,cluster,kubernetes,plugin,id,test,outcome\n");
     }
     for test in ledger.tests() {
         for one in &test.observations {
-            let Some(entry) = entries.iter().find(|entry| entry.run == one.run) else {
-                continue;
-            };
+            let Some(entry) = by_run.get(one.run) else { continue };
             let row = Row {
                 run: one.run,
                 time: entry.time,

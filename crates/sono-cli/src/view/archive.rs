@@ -4,17 +4,16 @@ mod failures;
 mod markdown;
 mod marks;
 
-use sono_results::{Failure, Health, Summary};
-use sono_types::{item, status::reason};
-
-use super::words::grouped;
-use crate::output::{Text, Tone, text};
-
 pub(crate) use failures::logs;
 use failures::{FailureGroup, groups};
 pub(crate) use markdown::{MAX_FAILURES as MAX_FAILURES_IN_MARKDOWN, markdown};
 use marks::Mark;
 pub(crate) use marks::{Marks, Waived};
+use sono_results::{Failure, Health, Summary};
+use sono_types::{item, status::reason};
+
+use super::words::grouped;
+use crate::output::{Text, Tone, text};
 
 /// Maximum number of failures shown per plugin.
 const MAX_FAILURES: usize = 200;

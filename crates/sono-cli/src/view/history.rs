@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use jiff::tz::TimeZone;
-use sono_analysis::{Outcome, RecordedTest, TestId, Verdict};
+use sono_analysis::{Outcome, RecordedTest, TestHistory, TestId, Verdict};
 use sono_history::Entry;
 
 use super::words::counted;
@@ -79,7 +79,7 @@ pub(crate) fn tests(tests: &[RecordedTest<'_>], entries: &[Entry]) -> Text {
             lines.push(Text::default());
         }
         lines.push(text![test.plugin, "  ", test.name]);
-        lines.push(text!["  ", judgement(test)]);
+        lines.push(text!["  ", sentence(&test.history)]);
         let skipped = test.observations.len().saturating_sub(OUTCOMES);
         let newest = test.observations.get(skipped..).unwrap_or_default();
         let marks = newest.iter().map(|one| mark(one.outcome));
@@ -113,12 +113,11 @@ fn mark(outcome: Outcome) -> Text {
 }
 
 /// The sentence of a test's history, with short ids.
-fn judgement(test: &RecordedTest<'_>) -> String {
-    let sentence = test.history.to_string();
-    let Some(since) = &test.history.since else {
-        return sentence;
-    };
-    sentence.replace(since.as_str(), short(since))
+pub(crate) fn sentence(history: &TestHistory) -> String {
+    match &history.since {
+        Some(since) => history.to_string().replace(since.as_str(), short(since)),
+        None => history.to_string(),
+    }
 }
 
 impl Flakes<'_> {
@@ -186,7 +185,7 @@ pub(crate) fn flakes(flakes: &Flakes<'_>) -> Text {
         for test in tests.iter().take(MAX_TESTS) {
             lines.push(text!["  ", test.plugin, "  ", test.name]);
             let last = flakes.last_failed(test).unwrap_or_default();
-            lines.push(text!["    ", judgement(test), last.trim_end()]);
+            lines.push(text!["    ", sentence(&test.history), last.trim_end()]);
         }
         if tests.len() > MAX_TESTS {
             lines.push(format!("  and {} more", tests.len() - MAX_TESTS).into());
@@ -211,7 +210,7 @@ pub(crate) fn flakes_markdown(flakes: &Flakes<'_>) -> Markdown {
                 ": ",
                 Markdown::code(test.name),
                 ": ",
-                Markdown::text(&judgement(test))
+                Markdown::text(&sentence(&test.history))
             ]);
         }
         if tests.len() > MAX_TESTS {

@@ -2,12 +2,11 @@
 
 mod markdown;
 
+pub(crate) use markdown::markdown;
 use sono_analysis::{Cause, Certainty, FailureView, Why};
 
 use super::words::{counted, grouped};
 use crate::output::{Text, Tone, text};
-
-pub(crate) use markdown::markdown;
 
 /// Maximum number of keys of a cause, and of messages without a cause.
 const MAX_KEYS: usize = 10;

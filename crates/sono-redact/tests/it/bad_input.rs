@@ -1,6 +1,6 @@
 //! Texts and values that are broken, hostile or large.
 
-use std::io::Write as _;
+use std::{io::Write as _, time::Duration};
 
 use base64::{
     Engine as _,
@@ -9,7 +9,6 @@ use base64::{
 use flate2::{Compression, write::GzEncoder};
 use serde_json::json;
 use sono_redact::{Known, KnownValues, Layers, Redactions, Redactor};
-use std::time::Duration;
 
 const SECRET: &str = "Zq8wL2mPx7Rt \"and\\more\" <Yv3nKc5s>";
 

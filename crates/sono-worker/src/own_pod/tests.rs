@@ -4,7 +4,13 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use axum::{Router, body::Body, extract::Request, extract::State, http::header, response::IntoResponse};
+use axum::{
+    Router,
+    body::Body,
+    extract::{Request, State},
+    http::header,
+    response::IntoResponse,
+};
 use axum_server::tls_rustls::{RustlsConfig, from_tcp_rustls};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use serde_json::{Value, json};

@@ -9,6 +9,7 @@ use std::{
 use serde_json::Value;
 use sono_analysis::{Card, CardCluster, Class, PluginTests, Rules, RunTests, TestOutput, TestRun, explain, test_name};
 use sono_bundle::{Bundle, ReadError};
+use sono_history::run_id;
 use sono_results::{Leaf, visit_leaves};
 use sono_types::layout;
 
@@ -117,7 +118,7 @@ pub(super) fn run(bundle: &Bundle, plugin: Option<&str>) -> Result<Run, CliError
                 .push(CliError::new(format!("cannot read the results of plugin `{name}`")).caused_by(&error)),
         }
     }
-    found.id = card.run.id;
+    found.id = run_id(&card).map_err(|error| CliError::new("cannot read the card").caused_by(&error))?;
     found.cluster = card.cluster;
     Ok(found)
 }

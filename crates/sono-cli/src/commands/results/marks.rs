@@ -18,7 +18,7 @@ use crate::{
     view::{
         archive::Marks,
         diff::{class_words, headline},
-        history::short,
+        history::{sentence, short},
     },
 };
 
@@ -176,11 +176,7 @@ fn words(change: &TestChange, run: &str, ledger: &Ledger) -> Option<String> {
     Some(match (change.change, history()) {
         (Change::KnownFlake, Some(history)) => format!("known {history}"),
         (_, Some(history)) if matches!(history.verdict, Verdict::Flaky | Verdict::Broken) => {
-            let sentence = match &history.since {
-                Some(since) => history.to_string().replace(since.as_str(), short(since)),
-                None => history.to_string(),
-            };
-            format!("{words}; {sentence}")
+            format!("{words}; {}", sentence(&history))
         }
         _ => words,
     })

@@ -289,7 +289,7 @@ fn history(directory: &Path) {
             ..Card::default()
         };
         card.run.id = format!("{TEXT}{number}");
-        card.cluster.server = TEXT.to_owned();
+        TEXT.clone_into(&mut card.cluster.server);
         history.record(&card, Added::JustEnded, now).unwrap();
     }
     let waiver = |id: &str, test: &str| {
