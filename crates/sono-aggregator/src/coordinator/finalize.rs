@@ -27,6 +27,7 @@ mod causes;
 mod item_trees;
 mod redaction;
 
+pub(crate) use causes::remove_marker;
 pub(crate) use item_trees::stopped_in_order;
 
 use self::redaction::Redaction;
@@ -171,6 +172,7 @@ pub(crate) async fn finish(mut finish: Finish) -> Finalized {
     let seal = move || sono_bundle::seal(&directory, &archive);
     let sealed = finish.disk_full.retry("packing the archive", seal).await;
     let sealed = sealed?;
+    causes::remove_marker(&finish.directory);
     for problem in incomplete(&sealed.packed) {
         say("packing", problem);
     }

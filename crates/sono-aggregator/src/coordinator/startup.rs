@@ -24,7 +24,10 @@ use super::run::Setup;
 use crate::{
     backend::{Backend, BackendError, Driver},
     clock::Clock,
-    coordinator::names::{archive_path, has_nameless_journal, stable_name},
+    coordinator::{
+        finalize,
+        names::{archive_path, has_nameless_journal, stable_name},
+    },
     durability::{
         checkpoint::CheckpointWriter,
         disk_full::DiskFull,
@@ -434,6 +437,7 @@ impl Shell {
             let Files { directory, incoming } = self.files();
             let archive = archive_path(&self.start.root, &status.tarball.name)?;
             // These files are packed, and may be removed already.
+            finalize::remove_marker(&directory);
             fs_err::remove_dir_all(directory).ok();
             fs_err::remove_dir_all(incoming).ok();
             fs_err::remove_file(&self.progress).ok();

@@ -277,6 +277,8 @@ async fn killed_aggregator_resumes_the_run() {
         .unwrap();
     torn.write_all(b"0123456789abcdef0123456789abcdef 17 {\"Stored\":")
         .unwrap();
+    // As if the search for causes had ended the process.
+    fs_err::write(root.join("results/run.explaining"), b"").unwrap();
     process = start(&root);
     let last = format!("{second_url}/api/v1/results/global/b");
     let sent = upload(&second, &last, "last".to_owned());

@@ -56,11 +56,20 @@ impl IsDiskFull for NotExplained {
     }
 }
 
-/// Writes the causes and the card. Texts that ended an earlier process are not read again.
+/// The file that exists while causes are searched, next to the run's directory: it is not in the archive.
+fn marker(directory: &Path) -> PathBuf {
+    directory.with_extension("explaining")
+}
+
+/// Removes the marker of a process that ended while it searched the causes. Called for a run that is packed.
+pub(crate) fn remove_marker(directory: &Path) {
+    fs_err::remove_file(marker(directory)).ok();
+}
+
+/// Writes the causes and the card. Texts that ended an earlier process are not read again, by any later process.
 pub(super) async fn write(finish: &Finish) -> Result<(), NotExplained> {
     let directory = finish.directory.clone();
-    // Not in the archive.
-    let marker = directory.with_extension("explaining");
+    let marker = marker(&directory);
     if marker.exists() {
         return Err(NotExplained::EndedTheProcess);
     }
