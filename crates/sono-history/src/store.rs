@@ -25,6 +25,8 @@ const LOCK: &str = "lock";
 const UNFINISHED: &str = ".unfinished-";
 /// Age from which an unfinished file is one of a killed process.
 const UNFINISHED_AGE: Duration = Duration::from_hours(1);
+/// Outdated runs are removed when the number of runs is a multiple of this.
+const PRUNE_EVERY: usize = 16;
 /// Maximum size of a card's file in bytes.
 const MAX_FILE_BYTES: u64 = 4 << 20;
 /// Maximum size of a card in bytes.
@@ -115,7 +117,7 @@ impl History {
         &self.directory
     }
 
-    /// Stores a card, and removes outdated runs.
+    /// Stores a card. With every 16th run, outdated runs are removed.
     ///
     /// # Errors
     /// Fails if the directory cannot be read or written.
@@ -145,7 +147,10 @@ impl History {
         };
         write().map_err(failed)?;
         let entry = Entry::of(card, key.time, key.id, file, packed.len() as u64);
-        self.tidy(&Retention::DEFAULT, now);
+        // Reading the index of a long history takes longer than storing a card.
+        if (keys.len() + 1).is_multiple_of(PRUNE_EVERY) {
+            self.tidy(&Retention::DEFAULT, now);
+        }
         Ok(Recorded::New(entry))
     }
 

@@ -64,8 +64,8 @@ fn runs_are_listed_and_their_tests_are_judged() {
     let directory = tempfile::tempdir().unwrap();
     six_runs(directory.path());
     let stored = directory.path().join(".local/state/sono/history");
-    assert_eq!(fs_err::read_dir(&stored).unwrap().count(), 8, "six cards, index, lock");
     let listed = sono(directory.path(), &["history", "list"]);
+    assert_eq!(fs_err::read_dir(&stored).unwrap().count(), 8, "six cards, index, lock");
     let lines: Vec<&str> = listed.stdout.lines().collect();
     assert_eq!(lines.len(), 7, "{}", listed.stdout);
     assert_eq!(lines[0], "RUN       STARTED            KUBERNETES  CLUSTER  RESULTS");

@@ -88,6 +88,7 @@ fn only_the_user_can_read_the_files() {
     use std::os::unix::fs::PermissionsExt as _;
     let (_directory, history) = history();
     history.record(&card("run-1", ""), Added::JustEnded, now()).unwrap();
+    history.list().unwrap();
     let mode = |path: &Path| fs_err::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(history.directory()), 0o700);
     let names = ["20261201T120000000Z_run-1.json.gz", "index.json", "lock"];
@@ -218,6 +219,19 @@ fn runs_beyond_the_limits_are_pruned() {
     assert!(busy.to_string().starts_with("cannot prune the history"), "{busy}");
     drop(lock);
     assert_eq!(history.prune(&few, now()).unwrap(), []);
+}
+
+/// Recording bounds the history, without a command for it.
+#[test]
+fn recording_removes_outdated_runs() {
+    let (_directory, history) = history();
+    for number in 0..256 {
+        let added = history.record(&card(&format!("run-{number}"), ""), Added::JustEnded, now());
+        added.unwrap();
+    }
+    let runs = runs(&history);
+    assert_eq!(runs.len(), Retention::DEFAULT.of_cluster);
+    assert_eq!(runs.last().map(String::as_str), Some("run-255"));
 }
 
 #[test]
